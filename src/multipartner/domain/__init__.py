@@ -1,0 +1,1 @@
+"""What is true and what follows from it. Pure: no clock, no I/O, no async."""

@@ -1,0 +1,117 @@
+"""The closed list of reasons for which a request is refused, and the rule behind each in the operator's words.
+
+Nothing here is for the caller: what the caller reads is `wire.refusals`.
+"""
+
+import enum
+
+import msgspec
+
+
+class Station(enum.Enum):
+    """Where in the corridor a request was refused."""
+
+    PARSE = "parse"
+    AUTHENTICATE = "authenticate"
+    LIMIT = "limit"
+    AUTHORIZE = "authorize"
+    ISSUE = "issue"
+
+
+class Reason(enum.Enum):
+    """Why. The order is the precedence: of two reasons that hold, the earlier one is told."""
+
+    UNKNOWN_PATH = "unknown_path"
+    URL_TOO_LONG = "url_too_long"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    UNKNOWN_VERSION = "unknown_version"
+    MALFORMED_FRAMING = "malformed_framing"
+    MALFORMED_VERSION = "malformed_version"
+    MALFORMED_SOLUTION_ID = "malformed_solution_id"
+    MALFORMED_QUERY = "malformed_query"
+    REPEATED_PARAMETER = "repeated_parameter"
+    MISSING_BUSINESS_ID = "missing_business_id"
+    MALFORMED_BUSINESS_ID = "malformed_business_id"
+    TWO_CREDENTIALS = "two_credentials"
+    BODY_ON_GET = "body_on_get"
+    ADDRESS_LIMITED = "address_limited"
+    CALLER_MISSING = "caller_missing"
+    CALLER_IN_QUERY = "caller_in_query"
+    CALLER_MALFORMED = "caller_malformed"
+    CALLER_UNKNOWN = "caller_unknown"
+    CALLER_REVOKED = "caller_revoked"
+    CALLER_EXPIRED = "caller_expired"
+    PROOF_MISSING = "proof_missing"
+    PROOF_INVALID = "proof_invalid"
+    APP_LIMITED = "app_limited"
+    APP_BUSINESS_LIMITED = "app_business_limited"
+    SOLUTION_UNKNOWN = "solution_unknown"
+    APP_NOT_PARTY = "app_not_party"
+    APP_SUSPENDED = "app_suspended"
+    PERMISSION_MISSING = "permission_missing"
+    BUSINESS_NOT_CONNECTED = "business_not_connected"
+    SOLUTION_INACTIVE = "solution_inactive"
+    NOTHING_SHARED = "nothing_shared"
+    GRANT_REVOKED = "grant_revoked"
+    NOTHING_PERMITTED = "nothing_permitted"
+    FACTS_UNAVAILABLE = "facts_unavailable"
+    TRAIL_UNAVAILABLE = "trail_unavailable"
+    NO_SIGNING_KEY = "no_signing_key"
+    UNEXPECTED = "unexpected"
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """Which station applies a reason, and the rule in one sentence for `explain`."""
+
+    station: Station
+    text: str
+
+
+RULES: dict[Reason, Rule] = {
+    Reason.UNKNOWN_PATH: Rule(Station.PARSE, "The path is none of the served ones."),
+    Reason.URL_TOO_LONG: Rule(Station.PARSE, "Path and query together may have 4,096 bytes; nothing is served under a longer address."),
+    Reason.METHOD_NOT_ALLOWED: Rule(Station.PARSE, "The path is served for the methods named in Allow only; overrides are ignored."),
+    Reason.UNKNOWN_VERSION: Rule(Station.PARSE, "The version is neither in the configured list nor older than it."),
+    Reason.MALFORMED_FRAMING: Rule(Station.PARSE, "One Host, at most one Authorization, no Transfer-Encoding, bounded headers."),
+    Reason.MALFORMED_VERSION: Rule(Station.PARSE, "Version must match ^v[0-9]+\\.[0-9]+$ in ASCII."),
+    Reason.MALFORMED_SOLUTION_ID: Rule(Station.PARSE, "Solution-ID must match ^[0-9]+$ in ASCII."),
+    Reason.MALFORMED_QUERY: Rule(Station.PARSE, "The query must be percent-encoded UTF-8."),
+    Reason.REPEATED_PARAMETER: Rule(Station.PARSE, "A parameter that decides something may be given once, without brackets."),
+    Reason.MISSING_BUSINESS_ID: Rule(Station.PARSE, "business_id is required."),
+    Reason.MALFORMED_BUSINESS_ID: Rule(Station.PARSE, "business_id must match ^[0-9]+$ in ASCII."),
+    Reason.TWO_CREDENTIALS: Rule(Station.PARSE, "A caller token comes in the header or in the query, not in both."),
+    Reason.BODY_ON_GET: Rule(Station.PARSE, "A GET has no body; {} alone is ignored because an SDK sends it."),
+    Reason.ADDRESS_LIMITED: Rule(Station.LIMIT, "Too many failed authentications from this address within the hour."),
+    Reason.CALLER_MISSING: Rule(Station.AUTHENTICATE, "A caller token is required: Authorization: Bearer <token>."),
+    Reason.CALLER_IN_QUERY: Rule(Station.AUTHENTICATE, "The token came in the query, and accept_query_token is off."),
+    Reason.CALLER_MALFORMED: Rule(Station.AUTHENTICATE, "The credential is not of a caller token's form (prefix, lengths, checksum)."),
+    Reason.CALLER_UNKNOWN: Rule(Station.AUTHENTICATE, "No credential has this identifier, or its secret is another."),
+    Reason.CALLER_REVOKED: Rule(Station.AUTHENTICATE, "The credential was revoked."),
+    Reason.CALLER_EXPIRED: Rule(Station.AUTHENTICATE, "The credential expired."),
+    Reason.PROOF_MISSING: Rule(Station.AUTHENTICATE, "The app requires appsecret_proof, and none was sent."),
+    Reason.PROOF_INVALID: Rule(Station.AUTHENTICATE, "appsecret_proof must be the hex HMAC-SHA-256 of the token under this app's secret."),
+    Reason.APP_LIMITED: Rule(Station.LIMIT, "The app used up its calls of the hour (200 for each connected business unless set otherwise)."),
+    Reason.APP_BUSINESS_LIMITED: Rule(Station.LIMIT, "The app used up its calls of the hour for this one business."),
+    Reason.SOLUTION_UNKNOWN: Rule(Station.AUTHORIZE, "No solution has this id."),
+    Reason.APP_NOT_PARTY: Rule(Station.AUTHORIZE, "The caller's app is neither owner nor partner of the solution."),
+    Reason.APP_SUSPENDED: Rule(Station.AUTHORIZE, "The caller's app is suspended."),
+    Reason.PERMISSION_MISSING: Rule(Station.AUTHORIZE, "The caller token must carry whatsapp_business_management."),
+    Reason.BUSINESS_NOT_CONNECTED: Rule(Station.AUTHORIZE, "The business never dealt with the caller's app; told as if it did not exist."),
+    Reason.SOLUTION_INACTIVE: Rule(Station.AUTHORIZE, "The solution must be ACTIVE or pending deactivation."),
+    Reason.NOTHING_SHARED: Rule(Station.AUTHORIZE, "The business shares no WABA with this solution (any more)."),
+    Reason.GRANT_REVOKED: Rule(Station.AUTHORIZE, "This app's grant for this share was revoked."),
+    Reason.NOTHING_PERMITTED: Rule(
+        Station.AUTHORIZE, "Nothing is left of: caller's permissions, the solution's for this side, the customer's consent."
+    ),
+    Reason.FACTS_UNAVAILABLE: Rule(Station.AUTHORIZE, "The facts could not be read, or their feed was not confirmed within stale_for_s."),
+    Reason.TRAIL_UNAVAILABLE: Rule(Station.ISSUE, "The audit trail could not be written; nothing is issued without it."),
+    Reason.NO_SIGNING_KEY: Rule(Station.ISSUE, "No key of the ring was due to sign at the start of this window."),
+    Reason.UNEXPECTED: Rule(Station.ISSUE, "An unexpected error; the log has it under the same trace id."),
+}
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """A reason, and for the operator alone the fact that met the rule (never secret, never for the caller)."""
+
+    reason: Reason
+    fact: str = ""

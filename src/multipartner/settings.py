@@ -1,0 +1,172 @@
+"""The settings: names, defaults, help, checks. The environment is read here and nowhere else.
+
+Every setting is an environment variable `MULTIPARTNER_<NAME>` and, for `serve`, an option `--<name>`. A wrong or unknown one stops the start.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "MULTIPARTNER_"
+
+FOREIGN = frozenset({"MULTIPARTNER_CONTRACT"})
+"""Variables of the project's own tests that are no settings."""
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the text is one line: its name, the value's shape, the fix."""
+
+
+def _comma_list(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
+
+
+class Settings(BaseSettings):
+    """All settings of one deployment. Durations are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    database: Annotated[Path, Field(description="SQLite file that holds the facts.")] = Path("multipartner.db")
+    trail: Annotated[Path | None, Field(description="SQLite file of the audit trail; default: beside the database.")] = None
+    master_key_file: Annotated[Path, Field(description="File (0600) with the master key, as `multipartner init` makes it.")] = Path(
+        "multipartner.key"
+    )
+    host: Annotated[str, Field(description="Address to serve on.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to serve on.")] = 8080
+    operations_port: Annotated[
+        int, Field(ge=0, le=65535, description="Loopback port for /healthz, /readyz and /metrics.")
+    ] = 8081
+    workers: Annotated[int, Field(ge=1, le=64, description="Worker processes.")] = 1
+    issuer: Annotated[str | None, Field(description="`iss` of tokens, an https URL; default: the address served on.")] = None
+    audience: Annotated[str | None, Field(description="`aud` of tokens; default: the issuer.")] = None
+    tls_terminated: Annotated[
+        bool, Field(description="A proxy in front terminates TLS: needed to serve plain HTTP on a public address.")
+    ] = False
+    trusted_proxies: Annotated[
+        CommaList, Field(description="Addresses or networks whose X-Forwarded-For is believed, comma-separated.")
+    ] = ()
+    versions: Annotated[CommaList, Field(description="Served Graph API versions, oldest first, comma-separated.")] = (
+        "v21.0",
+        "v22.0",
+        "v23.0",
+        "v24.0",
+        "v25.0",
+        "v26.0",
+    )
+    token_lifetime_s: Annotated[int, Field(ge=2, le=86400, description="How long a granular token lives.")] = 3600
+    reissue_interval_s: Annotated[
+        int | None, Field(ge=1, description="How often a new one is made; default and at most half the lifetime.")
+    ] = None
+    accept_query_token: Annotated[bool, Field(description="Accept the caller token in the query (RFC 9700 advises against).")] = False
+    calls_per_hour: Annotated[
+        int | None, Field(ge=1, description="Calls of one app per hour; default: 200 for each connected business.")
+    ] = None
+    calls_per_business_per_hour: Annotated[int, Field(ge=1, description="Calls of one app for one business per hour.")] = 5000
+    failures_per_hour: Annotated[
+        int, Field(ge=1, description="Failed authentications from one address (IPv6: /64) per hour.")
+    ] = 1000
+    stale_for_s: Annotated[
+        float, Field(ge=0.1, le=3600, description="How old the change feed's confirmation may be before a cache stops answering.")
+    ] = 1.0
+    cache_size: Annotated[int, Field(ge=1, description="Grants kept in memory per worker.")] = 100_000
+    explain_kept: Annotated[int, Field(ge=100, description="Refusals kept for `explain`.")] = 100_000
+    trail_retention_days: Annotated[int | None, Field(ge=1, description="Days that trail events are kept; default: all.")] = None
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Lowest level logged.")] = "info"
+    log_format: Annotated[Literal["json", "console"], Field(description="One JSON object a line, or text for people.")] = "json"
+    log_successes: Annotated[
+        float, Field(ge=0, le=1, description="Share of successful requests that are logged (a line costs as much as an answer).")
+    ] = 0.01
+
+    @property
+    def trail_file(self) -> Path:
+        """Where the trail lies."""
+        return self.trail or self.database.with_suffix(".trail.db")
+
+    @property
+    def reissue_s(self) -> int:
+        """The re-issue interval in force."""
+        return self.reissue_interval_s or self.token_lifetime_s // 2
+
+    @property
+    def issuer_url(self) -> str:
+        """`iss` in force."""
+        return self.issuer or f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Settings":
+        if self.reissue_s > self.token_lifetime_s // 2:
+            raise ValueError("reissue_interval_s: must be at most half of token_lifetime_s")
+        if self.calls_per_hour is not None and self.calls_per_hour < self.workers:
+            raise ValueError("calls_per_hour: must be at least 1 for each worker")
+        for version in self.versions:
+            if not re.fullmatch(r"v[0-9]+\.[0-9]+", version, re.ASCII):
+                raise ValueError("versions: each must look like v23.0")
+        if not self.versions or list(self.versions) != sorted(set(self.versions), key=_version_key):
+            raise ValueError("versions: must name at least one, oldest first, each once")
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise ValueError("trusted_proxies: each must be an address or a network such as 10.0.0.0/8") from error
+        self._check_address()
+        return self
+
+    def _check_address(self) -> None:
+        local = _is_loopback(self.host)
+        if self.issuer is not None and not self.issuer.startswith("https://") and not _is_loopback(_host_of(self.issuer)):
+            raise ValueError("issuer: must be an https:// URL")
+        if not local and not self.tls_terminated:
+            raise ValueError("host: plain HTTP on a public address; put a TLS proxy in front and set tls_terminated=true")
+        if not local and self.issuer is None:
+            raise ValueError("issuer: must be set (an https:// URL) when host is not loopback")
+
+
+def load(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read the environment, with `overrides` (from the command line) on top; raises SettingsError in one line."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known | FOREIGN and not name.upper().startswith(PREFIX + "TEST_"):
+            raise SettingsError(f"{name}: no such setting; see `multipartner serve --help`")
+    try:
+        return Settings(**{k: v for k, v in (overrides or {}).items() if v is not None})
+    except ValidationError as error:
+        raise SettingsError(_one_line(error)) from None
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    name = ".".join(str(part) for part in first["loc"][:1])
+    message = first["msg"].removeprefix("Value error, ")
+    if not name:
+        name, _, message = message.partition(": ")
+    given = first.get("input")
+    shape = f" (given: {given!r:.60})" if name in Settings.model_fields and isinstance(given, str | int | float) else ""
+    return f"{PREFIX}{name.upper()}: {message[:1].lower()}{message[1:]}{shape}"
+
+
+def _version_key(version: str) -> tuple[int, int]:
+    major, minor = version[1:].split(".")
+    return int(major), int(minor)
+
+
+def _host_of(url: str) -> str:
+    match = re.match(r"http://(\[[0-9a-fA-F:]+\]|[^:/]+)", url)
+    return match[1].strip("[]") if match else ""
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Keeps facts and trail; answers the questions in `ports` and no others."""
