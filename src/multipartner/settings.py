@@ -1,6 +1,7 @@
 """The settings: names, defaults, help, checks. The environment is read here and nowhere else.
 
-Every setting is an environment variable `MULTIPARTNER_<NAME>` and, for `serve`, an option `--<name>`. A wrong or unknown one stops the start.
+Every setting is an environment variable `MULTIPARTNER_<NAME>` and, for `serve`, an option `--<name>`. A wrong or unknown
+one stops the start.
 """
 
 import ipaddress
@@ -37,14 +38,12 @@ class Settings(BaseSettings):
 
     database: Annotated[Path, Field(description="SQLite file that holds the facts.")] = Path("multipartner.db")
     trail: Annotated[Path | None, Field(description="SQLite file of the audit trail; default: beside the database.")] = None
-    master_key_file: Annotated[Path, Field(description="File (0600) with the master key, as `multipartner init` makes it.")] = Path(
-        "multipartner.key"
+    master_key_file: Annotated[Path, Field(description="File (0600) with the master key, as `multipartner init` makes it.")] = (
+        Path("multipartner.key")
     )
     host: Annotated[str, Field(description="Address to serve on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to serve on.")] = 8080
-    operations_port: Annotated[
-        int, Field(ge=0, le=65535, description="Loopback port for /healthz, /readyz and /metrics.")
-    ] = 8081
+    operations_port: Annotated[int, Field(ge=0, le=65535, description="Loopback port for /healthz, /readyz and /metrics.")] = 8081
     workers: Annotated[int, Field(ge=1, le=64, description="Worker processes.")] = 1
     issuer: Annotated[str | None, Field(description="`iss` of tokens, an https URL; default: the address served on.")] = None
     audience: Annotated[str | None, Field(description="`aud` of tokens; default: the issuer.")] = None
@@ -66,7 +65,9 @@ class Settings(BaseSettings):
     reissue_interval_s: Annotated[
         int | None, Field(ge=1, description="How often a new one is made; default and at most half the lifetime.")
     ] = None
-    accept_query_token: Annotated[bool, Field(description="Accept the caller token in the query (RFC 9700 advises against).")] = False
+    accept_query_token: Annotated[bool, Field(description="Accept the caller token in the query (RFC 9700 advises against).")] = (
+        False
+    )
     calls_per_hour: Annotated[
         int | None, Field(ge=1, description="Calls of one app per hour; default: 200 for each connected business.")
     ] = None
@@ -134,7 +135,11 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read the environment, with `overrides` (from the command line) on top; raises SettingsError in one line."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in os.environ:
-        if name.upper().startswith(PREFIX) and name.upper() not in known | FOREIGN and not name.upper().startswith(PREFIX + "TEST_"):
+        if (
+            name.upper().startswith(PREFIX)
+            and name.upper() not in known | FOREIGN
+            and not name.upper().startswith(PREFIX + "TEST_")
+        ):
             raise SettingsError(f"{name}: no such setting; see `multipartner serve --help`")
     try:
         return Settings(**{k: v for k, v in (overrides or {}).items() if v is not None})

@@ -4,7 +4,7 @@ from multipartner.domain.model import USABLE_SOLUTION, Ask, Caller, Facts, Insta
 from multipartner.domain.reasons import Reason, Refusal
 
 
-def authorize(caller: Caller, ask: Ask, facts: Facts, now: Instant) -> Permit | Refusal:
+def authorize(caller: Caller, ask: Ask, facts: Facts, now: Instant) -> Permit | Refusal:  # noqa: ARG001 - see below
     """Permit the intersection of caller, solution side and consent; refuse with the first reason of the precedence.
 
     `now` takes part so that a fact with an end can be judged here and nowhere else; today's facts have none.

@@ -49,7 +49,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     solution_id: str = ""
     business_id: str = ""
     jti: str = ""
-    detail: dict[str, str] = {}  # noqa: RUF012 - msgspec copies an empty default for each instance
+    detail: dict[str, str] = {}
 
 
 class RefusalRecord(msgspec.Struct, frozen=True, omit_defaults=True):

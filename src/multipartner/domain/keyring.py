@@ -27,9 +27,16 @@ class RingKey(Protocol):
 
 
 def signing_kid(keys: Sequence[RingKey], window_start_s: int) -> str | None:
-    """The newest key that was due to sign at the window's start; None when there was none."""
-    due = [k for k in keys if k.signs_from_s <= window_start_s and (k.retired_at_s is None or window_start_s < k.retired_at_s)]
-    return max(due, key=lambda k: (k.signs_from_s, k.kid)).kid if due else None
+    """The newest key that was due to sign at the window's start; None when the ring has no key that may sign.
+
+    A ring whose every key is younger than the window (a fresh deployment, or a dropped key's replacement) signs with the
+    one that is due first: the alternative is to issue nothing for up to a whole window.
+    """
+    active = [k for k in keys if k.retired_at_s is None or window_start_s < k.retired_at_s]
+    due = [k for k in active if k.signs_from_s <= window_start_s]
+    if due:
+        return max(due, key=lambda k: (k.signs_from_s, k.kid)).kid
+    return min(active, key=lambda k: (k.signs_from_s, k.kid)).kid if active else None
 
 
 def verifying(keys: Sequence[RingKey], wall_s: int, lifetime_s: int) -> list[str]:

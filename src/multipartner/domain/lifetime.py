@@ -22,7 +22,9 @@ class Lifetime(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if not 1 <= self.reissue_s <= self.lifetime_s // 2:
-            raise ValueError(f"reissue_s is {self.reissue_s}: must be at least 1 and at most half of lifetime_s ({self.lifetime_s})")
+            raise ValueError(
+                f"reissue_s is {self.reissue_s}: must be at least 1 and at most half of lifetime_s ({self.lifetime_s})"
+            )
 
 
 class Window(msgspec.Struct, frozen=True, gc=False):

@@ -23,8 +23,8 @@ class Reason(enum.Enum):
 
     UNKNOWN_PATH = "unknown_path"
     URL_TOO_LONG = "url_too_long"
-    METHOD_NOT_ALLOWED = "method_not_allowed"
     UNKNOWN_VERSION = "unknown_version"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
     MALFORMED_FRAMING = "malformed_framing"
     MALFORMED_VERSION = "malformed_version"
     MALFORMED_SOLUTION_ID = "malformed_solution_id"
@@ -69,8 +69,12 @@ class Rule(msgspec.Struct, frozen=True):
 
 RULES: dict[Reason, Rule] = {
     Reason.UNKNOWN_PATH: Rule(Station.PARSE, "The path is none of the served ones."),
-    Reason.URL_TOO_LONG: Rule(Station.PARSE, "Path and query together may have 4,096 bytes; nothing is served under a longer address."),
-    Reason.METHOD_NOT_ALLOWED: Rule(Station.PARSE, "The path is served for the methods named in Allow only; overrides are ignored."),
+    Reason.URL_TOO_LONG: Rule(
+        Station.PARSE, "Path and query together may have 4,096 bytes; nothing is served under a longer address."
+    ),
+    Reason.METHOD_NOT_ALLOWED: Rule(
+        Station.PARSE, "The path is served for the methods named in Allow only; overrides are ignored."
+    ),
     Reason.UNKNOWN_VERSION: Rule(Station.PARSE, "The version is neither in the configured list nor older than it."),
     Reason.MALFORMED_FRAMING: Rule(Station.PARSE, "One Host, at most one Authorization, no Transfer-Encoding, bounded headers."),
     Reason.MALFORMED_VERSION: Rule(Station.PARSE, "Version must match ^v[0-9]+\\.[0-9]+$ in ASCII."),
@@ -84,26 +88,36 @@ RULES: dict[Reason, Rule] = {
     Reason.ADDRESS_LIMITED: Rule(Station.LIMIT, "Too many failed authentications from this address within the hour."),
     Reason.CALLER_MISSING: Rule(Station.AUTHENTICATE, "A caller token is required: Authorization: Bearer <token>."),
     Reason.CALLER_IN_QUERY: Rule(Station.AUTHENTICATE, "The token came in the query, and accept_query_token is off."),
-    Reason.CALLER_MALFORMED: Rule(Station.AUTHENTICATE, "The credential is not of a caller token's form (prefix, lengths, checksum)."),
+    Reason.CALLER_MALFORMED: Rule(
+        Station.AUTHENTICATE, "The credential is not of a caller token's form (prefix, lengths, checksum)."
+    ),
     Reason.CALLER_UNKNOWN: Rule(Station.AUTHENTICATE, "No credential has this identifier, or its secret is another."),
     Reason.CALLER_REVOKED: Rule(Station.AUTHENTICATE, "The credential was revoked."),
     Reason.CALLER_EXPIRED: Rule(Station.AUTHENTICATE, "The credential expired."),
     Reason.PROOF_MISSING: Rule(Station.AUTHENTICATE, "The app requires appsecret_proof, and none was sent."),
-    Reason.PROOF_INVALID: Rule(Station.AUTHENTICATE, "appsecret_proof must be the hex HMAC-SHA-256 of the token under this app's secret."),
-    Reason.APP_LIMITED: Rule(Station.LIMIT, "The app used up its calls of the hour (200 for each connected business unless set otherwise)."),
+    Reason.PROOF_INVALID: Rule(
+        Station.AUTHENTICATE, "appsecret_proof must be the hex HMAC-SHA-256 of the token under this app's secret."
+    ),
+    Reason.APP_LIMITED: Rule(
+        Station.LIMIT, "The app used up its calls of the hour (200 for each connected business unless set otherwise)."
+    ),
     Reason.APP_BUSINESS_LIMITED: Rule(Station.LIMIT, "The app used up its calls of the hour for this one business."),
     Reason.SOLUTION_UNKNOWN: Rule(Station.AUTHORIZE, "No solution has this id."),
     Reason.APP_NOT_PARTY: Rule(Station.AUTHORIZE, "The caller's app is neither owner nor partner of the solution."),
     Reason.APP_SUSPENDED: Rule(Station.AUTHORIZE, "The caller's app is suspended."),
     Reason.PERMISSION_MISSING: Rule(Station.AUTHORIZE, "The caller token must carry whatsapp_business_management."),
-    Reason.BUSINESS_NOT_CONNECTED: Rule(Station.AUTHORIZE, "The business never dealt with the caller's app; told as if it did not exist."),
+    Reason.BUSINESS_NOT_CONNECTED: Rule(
+        Station.AUTHORIZE, "The business never dealt with the caller's app; told as if it did not exist."
+    ),
     Reason.SOLUTION_INACTIVE: Rule(Station.AUTHORIZE, "The solution must be ACTIVE or pending deactivation."),
     Reason.NOTHING_SHARED: Rule(Station.AUTHORIZE, "The business shares no WABA with this solution (any more)."),
     Reason.GRANT_REVOKED: Rule(Station.AUTHORIZE, "This app's grant for this share was revoked."),
     Reason.NOTHING_PERMITTED: Rule(
         Station.AUTHORIZE, "Nothing is left of: caller's permissions, the solution's for this side, the customer's consent."
     ),
-    Reason.FACTS_UNAVAILABLE: Rule(Station.AUTHORIZE, "The facts could not be read, or their feed was not confirmed within stale_for_s."),
+    Reason.FACTS_UNAVAILABLE: Rule(
+        Station.AUTHORIZE, "The facts could not be read, or their feed was not confirmed within stale_for_s."
+    ),
     Reason.TRAIL_UNAVAILABLE: Rule(Station.ISSUE, "The audit trail could not be written; nothing is issued without it."),
     Reason.NO_SIGNING_KEY: Rule(Station.ISSUE, "No key of the ring was due to sign at the start of this window."),
     Reason.UNEXPECTED: Rule(Station.ISSUE, "An unexpected error; the log has it under the same trace id."),

@@ -1,0 +1,129 @@
+"""Station 2: who asks? The raw token and proof are used up here."""
+
+import msgspec
+
+from multipartner.crypto.credentials import CredentialType, MacKey, identifier_of, mac_matches, proof_matches
+from multipartner.crypto.sealing import MasterKeys
+from multipartner.domain.model import Ask, Caller, CredentialId
+from multipartner.domain.reasons import Reason, Refusal
+from multipartner.issuing.cache import BoundedCache, SingleFlight
+from multipartner.storage.ports import CallerRecord, Reader, StorageUnavailable
+
+_NO_KEY = MacKey("none", bytes(32))
+_NO_MAC = bytes(32)
+KNOWN_CALLERS = 20_000
+
+
+class _Known(msgspec.Struct, gc=False):
+    record: CallerRecord
+    touched: bool = False
+
+
+class MacKeys:
+    """The keys under which fingerprints of credentials are made, opened once."""
+
+    def __init__(self, reader: Reader, master: MasterKeys) -> None:
+        self._reader = reader
+        self._master = master
+        self._keys: dict[str, MacKey] = {}
+
+    async def get(self, key_id: str) -> MacKey:
+        """Raises StorageUnavailable when no such key can be had, SealBroken when it does not open."""
+        key = self._keys.get(key_id)
+        if key is None:
+            for record in await self._reader.sealed_keys():
+                if record.purpose == "mac":
+                    self._keys[record.id] = MacKey(record.id, self._master.open(record.sealed, "sealed_key", record.id))
+            key = self._keys.get(key_id)
+            if key is None:
+                raise StorageUnavailable("a credential names a fingerprint key that is not there")
+        return key
+
+
+class Authenticator:
+    """Checks caller tokens against the credentials in store; keeps records, never tokens."""
+
+    def __init__(self, reader: Reader, master: MasterKeys, mac_keys: MacKeys, *, accept_query_token: bool) -> None:
+        self._reader = reader
+        self._master = master
+        self._mac_keys = mac_keys
+        self._accept_query_token = accept_query_token
+        self._known: BoundedCache[CredentialId, _Known] = BoundedCache(KNOWN_CALLERS)
+        self._loads: SingleFlight[tuple[CredentialId, int], CallerRecord | None] = SingleFlight()
+        self._epoch = 0
+
+    async def __call__(self, ask: Ask) -> Caller | Refusal:
+        """Say who asks, or refuse. Raises StorageUnavailable."""
+        if ask.bearer is None:
+            return Refusal(Reason.CALLER_MISSING)
+        if ask.query_token and not self._accept_query_token:
+            return Refusal(Reason.CALLER_IN_QUERY)
+        token = ask.bearer.reveal()
+        identifier = identifier_of(token, CredentialType.CALLER)
+        if identifier is None:
+            return Refusal(Reason.CALLER_MALFORMED, fact=_kind_of(token))
+        record = await self._record(CredentialId(identifier))
+        if record is None:
+            # The same work as for a known identifier: how long it took must not tell which one exists.
+            mac_matches(token, CredentialType.CALLER, _NO_KEY, _NO_MAC)
+            return Refusal(Reason.CALLER_UNKNOWN, fact="no credential has this identifier")
+        if not mac_matches(token, CredentialType.CALLER, await self._mac_keys.get(record.mac_key_id), record.mac):
+            return Refusal(Reason.CALLER_UNKNOWN, fact="the identifier exists, the secret is another")
+        if record.revoked_at_s is not None:
+            return Refusal(Reason.CALLER_REVOKED, fact=f"credential {identifier}, revoked at {record.revoked_at_s}")
+        if record.expires_at_s is not None and ask.now.wall_s >= record.expires_at_s:
+            return Refusal(Reason.CALLER_EXPIRED, fact=f"credential {identifier}, expired at {record.expires_at_s}")
+        if ask.proof is not None or record.proof_required:
+            refusal = self._check_proof(ask, token, record)
+            if refusal is not None:
+                return refusal
+        return record.caller
+
+    def _check_proof(self, ask: Ask, token: str, record: CallerRecord) -> Refusal | None:
+        if ask.proof is None:
+            return Refusal(Reason.PROOF_MISSING, fact=f"app {record.caller.app_id}")
+        # Opened for each proof and not kept: 2 us are cheaper than app secrets lying in memory.
+        secret = self._master.open(record.app_secret_sealed, "app", "secret", record.caller.app_id).decode()
+        if not proof_matches(ask.proof.reveal(), secret, token):
+            return Refusal(Reason.PROOF_INVALID, fact=f"app {record.caller.app_id}")
+        return None
+
+    async def _record(self, credential_id: CredentialId) -> CallerRecord | None:
+        known = self._known.get(credential_id)
+        if known is not None:
+            known.touched = True
+            return known.record
+        epoch = self._epoch
+        record = await self._loads.run((credential_id, epoch), lambda: self._reader.caller(credential_id))
+        # Unknown identifiers are not kept: their number is the attacker's choice (attack 53).
+        if record is not None and epoch == self._epoch:
+            self._known.put(credential_id, _Known(record))
+        return record
+
+    def forget(self, credential_id: str) -> None:
+        """Drop one credential's record."""
+        self._epoch += 1
+        self._known.drop(CredentialId(credential_id))
+
+    def forget_app(self, app_id: str) -> None:
+        """Drop the records of one app's credentials."""
+        self._epoch += 1
+        for credential_id in [k for k in self._known if self._app_of(k) == app_id]:
+            self._known.drop(credential_id)
+
+    def forget_all(self) -> None:
+        """Drop every record."""
+        self._epoch += 1
+        self._known.clear()
+
+    def _app_of(self, credential_id: CredentialId) -> str | None:
+        known = self._known.get(credential_id)
+        return known.record.caller.app_id if known else None
+
+
+def _kind_of(token: str) -> str:
+    if token.count(".") == 2 and token.startswith("eyJ"):
+        return "a JWT: a granular token is no caller token"
+    if token.startswith(CredentialType.RESOURCE_SERVER.value + "_"):
+        return "a resource server's secret is no caller token"
+    return "empty" if not token else "another form"

@@ -1,0 +1,1 @@
+"""HTTP: the outermost guard, a flat list of routes, and the one place that prints a refusal."""

@@ -1,0 +1,113 @@
+"""The contract's operation (getSolutionAccessToken): stations 1 and 5 around the corridor.
+
+An ASGI callable without a framework on its path: warm, an answer costs less than a hello-world of one.
+"""
+
+from collections.abc import Mapping
+
+from multipartner.domain.model import Ask
+from multipartner.domain.reasons import Reason, Refusal
+from multipartner.issuing.corridor import Corridor, Outcome
+from multipartner.issuing.limits import Usage
+from multipartner.web.asgi import Headers, Receive, Scope, Send, answer, read_body
+from multipartner.web.observing import Observer, Seen
+from multipartner.web.refusing import refuse
+from multipartner.wire import headers
+from multipartner.wire.ask import Arrival, AskParser
+
+ROUTE = "access_token"
+
+
+class AccessToken:
+    """`GET /{Version}/{Solution-ID}/access_token?business_id=...`."""
+
+    def __init__(self, answering: Mapping[str, str], corridor: Corridor, observer: Observer) -> None:
+        self._parse = AskParser(answering)
+        self._corridor = corridor
+        self._observer = observer
+        self._counts = observer.counts
+        self._version_headers = {v: (b"facebook-api-version", v.encode()) for v in answering.values()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival, named: Mapping[bytes, bytes]) -> None:
+        """`named` maps each header's name to its value; the guard has seen to it that Authorization came once."""
+        ask = self._parse(scope["raw_path"], scope["query_string"], named.get(b"authorization"), arrival)
+        if isinstance(ask, Refusal) and ask.reason in _BEFORE_METHOD:
+            return await self._refuse(send, ask, arrival, [])
+        if scope["method"] != "GET":
+            return await self._refuse(send, Refusal(Reason.METHOD_NOT_ALLOWED), arrival, [headers.ALLOW_GET])
+        if isinstance(ask, Ask) and b"content-length" in named and not await has_no_body(receive, named[b"content-length"]):
+            ask = Refusal(Reason.BODY_ON_GET)
+        if isinstance(ask, Refusal):
+            return await self._refuse(send, ask, arrival, [])
+        outcome = await self._corridor(ask)
+        listed: Headers = [
+            *headers.ANSWER,
+            self._version_headers[ask.version],
+            (b"x-fb-request-id", ask.trace_id.encode()),
+        ]
+        usage = outcome.usage
+        if usage is not None:
+            listed += usage_headers(usage)
+        if outcome.body is None:
+            return await self._answer_refused(send, ask, outcome, listed[len(headers.ANSWER) :])
+        self._counts[ROUTE, 200, None] += 1
+        await answer(send, 200, listed, outcome.body)
+        if self._observer.wants_success():
+            self._observer.success(_seen(ask, outcome, 200))
+        return None
+
+    def nowhere(self, raw_path: bytes) -> Reason | None:
+        """Say why a path leads nowhere, however the rest of the request looks; None when it leads here."""
+        refusal = self._parse.bad_path(raw_path)
+        return refusal.reason if refusal is not None and refusal.reason in _BEFORE_METHOD else None
+
+    async def _answer_refused(self, send: Send, ask: Ask, outcome: Outcome, more: Headers) -> None:
+        refusal = outcome.refusal or Refusal(Reason.UNEXPECTED)
+        if outcome.retry_after_s:
+            more.append((b"retry-after", str(outcome.retry_after_s).encode()))
+        more = [header for header in more if header[0] != b"x-fb-request-id"]
+        status = await refuse(send, refusal.reason, ask.trace_id, more)
+        self._counts[ROUTE, status, refusal.reason] += 1
+        self._observer.refusal(_seen(ask, outcome, status), ask.now.boot_ns)
+
+    async def _refuse(self, send: Send, refusal: Refusal, arrival: Arrival, more: Headers) -> None:
+        status = await refuse(send, refusal.reason, arrival.trace_id, more)
+        self._counts[ROUTE, status, refusal.reason] += 1
+        seen = Seen(arrival.trace_id, ROUTE, status, refusal.reason, refusal.fact, arrival.address)
+        self._observer.refusal(seen, arrival.now.boot_ns)
+
+
+_BEFORE_METHOD = frozenset({Reason.UNKNOWN_PATH, Reason.UNKNOWN_VERSION})
+
+
+def usage_headers(usage: Usage) -> Headers:
+    """`X-App-Usage` and `X-Business-Use-Case-Usage` of a known caller."""
+    regain_minutes = -(-usage.regain_s // 60)
+    return [
+        headers.app_usage(usage.app_percent),
+        headers.business_usage(usage.business_id, usage.business_percent, regain_minutes),
+    ]
+
+
+async def has_no_body(receive: Receive, content_length: bytes) -> bool:
+    """A GET's body may be absent, or the `{}` that the official Node SDK sends and the Graph API ignores."""
+    if content_length == b"0":
+        return True
+    return content_length == b"2" and await read_body(receive, 2) == b"{}"
+
+
+def _seen(ask: Ask, outcome: Outcome, status: int) -> Seen:
+    refusal, caller = outcome.refusal, outcome.caller
+    return Seen(
+        ask.trace_id,
+        ROUTE,
+        status,
+        refusal.reason if refusal else None,
+        refusal.fact if refusal else "",
+        ask.address,
+        caller.app_id if caller else "",
+        caller.credential_id if caller else "",
+        ask.solution_id[:64],
+        ask.business_id[:64],
+        ask.version,
+    )

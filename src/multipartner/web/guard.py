@@ -1,0 +1,139 @@
+"""The outermost ASGI application: sees every request first, and lets nothing escape.
+
+It refuses what two HTTP parsers could read in two ways (attack 49), matches raw paths before anything decodes them
+(attack 8), and turns an unexpected error into the opaque 500. What the server hides from it is listed in SECURITY.md.
+"""
+
+import base64
+import contextlib
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from multipartner.domain.model import Instant
+from multipartner.domain.reasons import Reason
+from multipartner.web.access_token import AccessToken
+from multipartner.web.addresses import Addresses
+from multipartner.web.asgi import Receive, Scope, Send
+from multipartner.web.observing import Observer, Seen
+from multipartner.web.refusing import refuse
+from multipartner.wire.ask import Arrival
+
+MAX_URL_BYTES = 4096
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 8192
+MAX_HEADERS_BYTES = 16384
+
+_ONCE = frozenset({b"host", b"authorization", b"content-length", b"content-type", b"transfer-encoding"})
+
+Endpoint = Callable[[Scope, Receive, Send, Arrival, Mapping[bytes, bytes]], Awaitable[None]]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One fixed path besides the contract's: the exact raw path, the methods it is served for, and who answers."""
+
+    path: bytes
+    methods: tuple[str, ...]
+    endpoint: Endpoint
+
+
+Lifespan = Callable[[Receive, Send], Awaitable[None]]
+
+
+class Guard:
+    """The ASGI application of the service."""
+
+    def __init__(
+        self,
+        access_token: AccessToken,
+        routes: tuple[Route, ...],
+        addresses: Addresses,
+        observer: Observer,
+        log_error: Callable[[str], None],
+        lifespan: Lifespan,
+    ) -> None:
+        self._access_token = access_token
+        self._routes = {route.path: route for route in routes}
+        self._addresses = addresses
+        self._observer = observer
+        self._log_error = log_error
+        self._lifespan = lifespan
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or follow the server's start and stop."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        trace_id = new_trace_id()
+        listed = scope["headers"]
+        named = dict(listed)
+        fault = framing_fault(listed, named)
+        peer = scope["client"][0] if scope.get("client") else ""
+        if b"x-forwarded-for" in named:
+            peer = self._addresses.of(peer, [value for name, value in listed if name == b"x-forwarded-for"])
+        arrival = Arrival(trace_id, peer, read_clocks())
+        raw_path = scope["raw_path"]
+        try:
+            if fault or len(raw_path) + len(scope["query_string"]) > MAX_URL_BYTES:
+                await self._refuse_early(send, raw_path, arrival, fault)
+                return
+            route = self._routes.get(raw_path)
+            if route is None:
+                await self._access_token(scope, receive, send, arrival, named)
+            elif scope["method"] in route.methods:
+                await route.endpoint(scope, receive, send, arrival, named)
+            else:
+                allow = (b"allow", ", ".join(route.methods).encode())
+                await refuse(send, Reason.METHOD_NOT_ALLOWED, trace_id, [allow])
+        except Exception:  # noqa: BLE001 - the last one who can; the text goes to the log only
+            self._log_error(trace_id)
+            self._observer.counts["guard", 500, Reason.UNEXPECTED] += 1
+            # A client that went away, or an answer half sent, cannot be told; the server must not log the text of it.
+            with contextlib.suppress(Exception):
+                await refuse(send, Reason.UNEXPECTED, trace_id)
+
+    async def _refuse_early(self, send: Send, raw_path: bytes, arrival: Arrival, fault: str) -> None:
+        reason = Reason.MALFORMED_FRAMING if fault else Reason.URL_TOO_LONG
+        if raw_path not in self._routes:
+            reason = self._access_token.nowhere(raw_path) or reason
+        status = await refuse(send, reason, arrival.trace_id, close=bool(fault))
+        self._observer.counts["guard", status, reason] += 1
+        self._observer.refusal(Seen(arrival.trace_id, "guard", status, reason, fault, arrival.address), arrival.now.boot_ns)
+
+
+def framing_fault(listed: list[tuple[bytes, bytes]], named: Mapping[bytes, bytes]) -> str:
+    """Name what is wrong with a request's headers; empty when nothing is."""
+    if len(listed) > MAX_HEADERS:
+        return "more than 100 headers"
+    if len(listed) != len(named):
+        names = [name for name, _ in listed]
+        repeated = [name for name in _ONCE & named.keys() if names.count(name) > 1]
+        if repeated:
+            return f"repeated header: {repeated[0].decode()}"
+    if b"transfer-encoding" in named:
+        return "transfer-encoding"
+    if not named.get(b"host"):
+        return "no Host"
+    # One sum on the usual path; lengths one by one only when it could matter.
+    if sum(map(len, named.values())) + sum(map(len, named)) > MAX_HEADER_BYTES or len(listed) != len(named):
+        sizes = [len(name) + len(value) for name, value in listed]
+        if max(sizes) > MAX_HEADER_BYTES or sum(sizes) > MAX_HEADERS_BYTES:
+            return "headers too large"
+    return ""
+
+
+def new_trace_id() -> str:
+    """23 characters of base64url that begin with A, as `fbtrace_id` has today; random, so that they tell no count."""
+    return "A" + base64.urlsafe_b64encode(os.urandom(17)).decode()[:22]
+
+
+def read_clocks() -> Instant:
+    """Time enters here: the one place of the service that reads a clock for a request."""
+    return Instant(int(time.time()), time.clock_gettime_ns(time.CLOCK_BOOTTIME))

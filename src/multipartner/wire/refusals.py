@@ -1,0 +1,147 @@
+"""The one table from reason to what the caller reads (contract: GraphAPIError), and the one place that prints it.
+
+The texts are for callers: they tell nothing that the precedence hides. A business that does not exist and one that never
+dealt with the caller's app share a row, as do all ways in which a caller token can be wrong.
+"""
+
+from types import MappingProxyType
+
+import msgspec
+
+from multipartner.domain.reasons import Reason
+
+
+class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+    """HTTP status, and the members of `error`; empty ones are not printed. Order of members: facts, graph-wire 1.1."""
+
+    status: int
+    type: str
+    code: int
+    message: str
+    error_subcode: int = 0
+    is_transient: bool = False
+    error_user_title: str = ""
+    error_user_msg: str = ""
+
+
+class _Error(msgspec.Struct, omit_defaults=True):
+    message: str
+    type: str
+    code: int
+    error_subcode: int = 0
+    is_transient: bool = False
+    error_user_title: str = ""
+    error_user_msg: str = ""
+
+
+_OAUTH, _METHOD = "OAuthException", "GraphMethodException"
+
+_UNKNOWN_PATH = Row(404, _OAUTH, 2500, "Unknown path components")
+_NOT_FOUND = Row(404, _METHOD, 803, "No such Multi-Partner Solution or business, or it is not visible to this app")
+_INVALID_TOKEN = Row(401, _OAUTH, 190, "Invalid OAuth access token")
+_FORBIDDEN_MESSAGE = "The app may not use this Multi-Partner Solution for this business"
+_DENIED = Row(
+    403,
+    _OAUTH,
+    200,
+    _FORBIDDEN_MESSAGE,
+    error_subcode=1349174,
+    error_user_title="Permission denied",
+    error_user_msg="This app is not allowed to act for the business. Ask the solution's partners or the business's admin.",
+)
+_LIMITED = Row(429, _OAUTH, 4, "Application request limit reached", error_subcode=2446079, is_transient=True)
+_FAULT = Row(500, _METHOD, 2, "The service cannot answer right now; retry the request", is_transient=True)
+
+
+def _bad(message: str, kind: str = _OAUTH) -> Row:
+    return Row(400, kind, 100, message)
+
+
+def _unshared(message: str, user_msg: str) -> Row:
+    return Row(422, _METHOD, 100, message, error_user_title="Nothing is shared", error_user_msg=user_msg)
+
+
+ROWS = MappingProxyType(
+    {
+        Reason.UNKNOWN_PATH: _UNKNOWN_PATH,
+        Reason.URL_TOO_LONG: _NOT_FOUND,
+        Reason.METHOD_NOT_ALLOWED: Row(405, _METHOD, 100, "Unsupported method for this path", error_subcode=33),
+        Reason.UNKNOWN_VERSION: _UNKNOWN_PATH,
+        Reason.MALFORMED_FRAMING: _bad("Malformed request"),
+        Reason.MALFORMED_VERSION: _bad("Invalid parameter: Version must look like v23.0"),
+        Reason.MALFORMED_SOLUTION_ID: _bad("Invalid parameter: Solution-ID must be a numeric string"),
+        Reason.MALFORMED_QUERY: _bad("Invalid parameter: the query is not percent-encoded UTF-8"),
+        Reason.REPEATED_PARAMETER: _bad("Invalid parameter: given more than once or as a list"),
+        Reason.MISSING_BUSINESS_ID: _bad("(#100) The parameter business_id is required"),
+        Reason.MALFORMED_BUSINESS_ID: _bad("Invalid parameter: business_id must be a numeric string"),
+        Reason.TWO_CREDENTIALS: _bad("Invalid request: access token given in the header and in the query"),
+        Reason.BODY_ON_GET: _bad("Invalid request: parameters belong in the query, not in a body"),
+        Reason.ADDRESS_LIMITED: _LIMITED,
+        Reason.CALLER_MISSING: _INVALID_TOKEN,
+        Reason.CALLER_IN_QUERY: _INVALID_TOKEN,
+        Reason.CALLER_MALFORMED: _INVALID_TOKEN,
+        Reason.CALLER_UNKNOWN: _INVALID_TOKEN,
+        Reason.CALLER_REVOKED: Row(401, _OAUTH, 190, "The access token was revoked", error_subcode=466),
+        Reason.CALLER_EXPIRED: Row(401, _OAUTH, 190, "The access token has expired", error_subcode=463),
+        Reason.PROOF_MISSING: _bad("This app's calls require an appsecret_proof argument", _METHOD),
+        Reason.PROOF_INVALID: _bad("Invalid appsecret_proof", _METHOD),
+        Reason.APP_LIMITED: _LIMITED,
+        Reason.APP_BUSINESS_LIMITED: _LIMITED,
+        Reason.SOLUTION_UNKNOWN: _NOT_FOUND,
+        Reason.APP_NOT_PARTY: _DENIED,
+        Reason.APP_SUSPENDED: _DENIED,
+        Reason.PERMISSION_MISSING: _DENIED,
+        Reason.BUSINESS_NOT_CONNECTED: _NOT_FOUND,
+        Reason.SOLUTION_INACTIVE: _unshared(
+            "The Multi-Partner Solution is not active", "The solution is not in use at the moment. Ask its owner."
+        ),
+        Reason.NOTHING_SHARED: _unshared(
+            "The business shares no WABA with this Multi-Partner Solution",
+            "The business has not shared a WhatsApp Business Account with this solution, or has withdrawn it.",
+        ),
+        Reason.GRANT_REVOKED: _DENIED,
+        Reason.NOTHING_PERMITTED: _DENIED,
+        Reason.FACTS_UNAVAILABLE: _FAULT,
+        Reason.TRAIL_UNAVAILABLE: _FAULT,
+        Reason.NO_SIGNING_KEY: _FAULT,
+        Reason.UNEXPECTED: _FAULT,
+    }
+)
+
+
+def _prefix(row: Row) -> bytes:
+    error = _Error(row.message, row.type, row.code, row.error_subcode, row.is_transient, row.error_user_title, row.error_user_msg)
+    return b'{"error":' + msgspec.json.encode(error)[:-1] + b',"fbtrace_id":"'
+
+
+_PREFIXES = {reason: _prefix(row) for reason, row in ROWS.items()}
+
+
+def render(reason: Reason, trace_id: str) -> bytes:
+    """Print the error envelope. `trace_id` is our own (base64url) and needs no escapes."""
+    return _PREFIXES[reason] + trace_id.encode() + b'"}}'
+
+
+class GraphError(msgspec.Struct, frozen=True):
+    """An error envelope as read from the wire; absent members are None."""
+
+    message: str
+    type: str
+    code: int
+    error_subcode: int | None = None
+    is_transient: bool | None = None
+    error_user_title: str | None = None
+    error_user_msg: str | None = None
+    fbtrace_id: str | None = None
+
+
+class _Envelope(msgspec.Struct):
+    error: GraphError
+
+
+def parse(body: bytes) -> GraphError | None:
+    """Read an error envelope; None when the body is none."""
+    try:
+        return msgspec.json.decode(body, type=_Envelope).error
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
