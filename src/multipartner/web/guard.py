@@ -42,23 +42,37 @@ class Route(msgspec.Struct, frozen=True):
 Lifespan = Callable[[Receive, Send], Awaitable[None]]
 
 
+def new_trace_id() -> str:
+    """23 characters of base64url that begin with A, as `fbtrace_id` has today; random, so that they tell no count."""
+    return "A" + base64.urlsafe_b64encode(os.urandom(17)).decode()[:22]
+
+
+def read_clocks() -> Instant:
+    """Time enters here: the one place of the service that reads a clock for a request."""
+    return Instant(int(time.time()), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What the guard needs besides the routes. `log_error` is called within the handler, with the trace id."""
+
+    addresses: Addresses
+    observer: Observer
+    log_error: Callable[[str], None]
+    clock: Callable[[], Instant] = read_clocks
+
+
 class Guard:
     """The ASGI application of the service."""
 
     def __init__(
-        self,
-        access_token: AccessToken,
-        routes: tuple[Route, ...],
-        addresses: Addresses,
-        observer: Observer,
-        log_error: Callable[[str], None],
-        lifespan: Lifespan,
+        self, access_token: AccessToken, routes: tuple[Route, ...], surroundings: Surroundings, lifespan: Lifespan
     ) -> None:
         self._access_token = access_token
         self._routes = {route.path: route for route in routes}
-        self._addresses = addresses
-        self._observer = observer
-        self._log_error = log_error
+        self._addresses = surroundings.addresses
+        self._observer = surroundings.observer
+        self._log_error = surroundings.log_error
+        self._clock = surroundings.clock
         self._lifespan = lifespan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +92,7 @@ class Guard:
         peer = scope["client"][0] if scope.get("client") else ""
         if b"x-forwarded-for" in named:
             peer = self._addresses.of(peer, [value for name, value in listed if name == b"x-forwarded-for"])
-        arrival = Arrival(trace_id, peer, read_clocks())
+        arrival = Arrival(trace_id, peer, self._clock())
         raw_path = scope["raw_path"]
         try:
             if fault or len(raw_path) + len(scope["query_string"]) > MAX_URL_BYTES:
@@ -127,13 +141,3 @@ def framing_fault(listed: list[tuple[bytes, bytes]], named: Mapping[bytes, bytes
         if max(sizes) > MAX_HEADER_BYTES or sum(sizes) > MAX_HEADERS_BYTES:
             return "headers too large"
     return ""
-
-
-def new_trace_id() -> str:
-    """23 characters of base64url that begin with A, as `fbtrace_id` has today; random, so that they tell no count."""
-    return "A" + base64.urlsafe_b64encode(os.urandom(17)).decode()[:22]
-
-
-def read_clocks() -> Instant:
-    """Time enters here: the one place of the service that reads a clock for a request."""
-    return Instant(int(time.time()), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
