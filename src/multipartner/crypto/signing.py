@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -95,14 +96,17 @@ def jwk(kid: str, public_key: bytes) -> dict[str, str]:
     return {"kty": "OKP", "crv": "Ed25519", "x": _b64(public_key).decode(), "kid": kid, "alg": ALGORITHM, "use": "sig"}
 
 
-def public_key_of(key: Mapping[str, object]) -> tuple[str, bytes] | None:
+def public_key_of(key: Mapping[Any, object]) -> tuple[str, bytes] | None:
     """(kid, 32 bytes) of a JWK that may verify granular tokens; None for any other key of a set."""
     kid, x = key.get("kid"), key.get("x")
     if key.get("kty") != "OKP" or key.get("crv") != "Ed25519" or key.get("alg") != ALGORITHM or key.get("use") != "sig":
         return None
     if not isinstance(kid, str) or not isinstance(x, str):
         return None
-    raw = _unb64(x.encode())
+    try:
+        raw = _unb64(x.encode())
+    except TokenRefused:
+        return None
     return (kid, raw) if len(raw) == 32 and thumbprint(raw) == kid else None
 
 

@@ -1,0 +1,5 @@
+"""For resource servers: is this granular token good, and good for this WABA?"""
+
+from multipartner.verify.offline import NeedsIntrospection, NotPermitted, OfflineVerifier, TokenRefused
+
+__all__ = ["NeedsIntrospection", "NotPermitted", "OfflineVerifier", "TokenRefused"]
