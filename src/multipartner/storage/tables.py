@@ -39,9 +39,7 @@ deployment = sa.Table(
     *_generation(),
 )
 
-business = sa.Table(
-    "business", metadata, sa.Column("id", sa.Text, primary_key=True), sa.Column("name", sa.Text, nullable=False)
-)
+business = sa.Table("business", metadata, sa.Column("id", sa.Text, primary_key=True), sa.Column("name", sa.Text, nullable=False))
 
 app = sa.Table(
     "app",
@@ -246,6 +244,7 @@ refusal = sa.Table(
     sa.Column("known", sa.Boolean(name="known"), nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index(None, "trace_id"),
+    sa.Index(None, "known", "id"),
     sqlite_autoincrement=True,
 )
 """The last refusals, unchained. `known`: the caller was authenticated; strangers have a share of the room of their own."""

@@ -1,0 +1,1 @@
+"""Alembic script directories: one history for the facts, one for the trail."""

@@ -1,0 +1,194 @@
+"""The read side on SQLite: one synchronous connection on the event loop, because a read costs less than a hop to a thread."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from multipartner.domain.model import CredentialId, Facts, Tenant
+from multipartner.storage import queries, rows
+from multipartner.storage.compiled import sqlite_text
+from multipartner.storage.doorbell import Doorbell, bell_path
+from multipartner.storage.ports import (
+    CallerRecord,
+    Change,
+    ChangeKind,
+    ResourceServerRecord,
+    SealedKeyRecord,
+    SigningKeyRecord,
+    StorageUnavailable,
+)
+
+CHECK_EVERY_NS: Final = 50_000_000
+"""How often the feed is confirmed without a ring: for writers that are not ours, and for files that were replaced."""
+
+MOST_CHANGES: Final = 1000
+"""More than these at once are told as EVERYTHING."""
+
+_BUSY_S: Final = 0.05  # a reader of a WAL hardly ever waits, and the loop waits with it
+_NOTHING: Final[Sequence[Change]] = ()
+_EVERYTHING: Final[Sequence[Change]] = (Change(ChangeKind.EVERYTHING),)
+_KINDS: Final = {kind.value: kind for kind in ChangeKind}
+
+_CALLER: Final = sqlite_text(queries.CALLER)
+_FACTS: Final = sqlite_text(queries.FACTS)
+_SIGNING_KEYS: Final = sqlite_text(queries.SIGNING_KEYS)
+_SEALED_KEYS: Final = sqlite_text(queries.SEALED_KEYS)
+_RESOURCE_SERVER: Final = sqlite_text(queries.RESOURCE_SERVER)
+_CHANGES_FROM: Final = sqlite_text(queries.CHANGES_FROM)
+_NEWEST_CHANGE: Final = sqlite_text(queries.NEWEST_CHANGE)
+
+
+class SqliteReader:
+    """`ports.Reader` of one process and one thread. Opening raises StorageUnavailable.
+
+    `stale_for_s`: how long `poll` may go on without having been able to confirm the feed.
+    """
+
+    def __init__(self, path: Path, *, stale_for_s: float = 1.0, limits: rows.LimitDefaults = rows.LimitDefaults()) -> None:  # noqa: B008 - immutable
+        self._path = path
+        self._limits = limits
+        self._stale_for_ns = int(stale_for_s * 1e9)
+        self._failing = False
+        self._next_check_ns = 0
+        self.confirmed_boot_ns: int | None = None
+        """When the feed was last confirmed (boot clock); None before the first poll."""
+        try:
+            self._connect()
+        except (sqlite3.Error, OSError) as error:
+            raise StorageUnavailable(f"{path.name}: {error}") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def lag_s(self, boot_ns: int) -> float:
+        """How long ago the feed was confirmed, in seconds; infinite before the first poll."""
+        return float("inf") if self.confirmed_boot_ns is None else (boot_ns - self.confirmed_boot_ns) / 1e9
+
+    async def caller(self, credential_id: CredentialId) -> CallerRecord | None:
+        """See `ports.CallerReader`."""
+        found = self._read(_CALLER, {"credential_id": credential_id})
+        return rows.caller_record(found[0], self._limits) if found else None
+
+    async def facts(self, tenant: Tenant) -> Facts:
+        """See `ports.FactsReader`."""
+        found = self._read(
+            _FACTS, {"app_id": tenant.app_id, "solution_id": tenant.solution_id, "business_id": tenant.business_id}
+        )
+        if not found:
+            raise StorageUnavailable("the database has no deployment yet")
+        return rows.facts(tenant, found[0])
+
+    async def signing_keys(self) -> Sequence[SigningKeyRecord]:
+        """See `ports.KeyReader`."""
+        return [SigningKeyRecord(*row) for row in self._read(_SIGNING_KEYS)]
+
+    async def sealed_keys(self) -> Sequence[SealedKeyRecord]:
+        """See `ports.KeyReader`."""
+        return [SealedKeyRecord(*row) for row in self._read(_SEALED_KEYS)]
+
+    async def resource_server(self, server_id: str) -> ResourceServerRecord | None:
+        """See `ports.KeyReader`."""
+        found = self._read(_RESOURCE_SERVER, {"server_id": server_id})
+        return ResourceServerRecord(*found[0]) if found else None
+
+    def poll(self, boot_ns: int) -> Sequence[Change]:
+        """See `ports.ChangeFeed`. Costs a glance at the bell, and every 50 ms a look at the database itself."""
+        if self._view[0] == self._seen and boot_ns < self._next_check_ns:
+            return _NOTHING
+        return self._look(boot_ns)
+
+    def _look(self, boot_ns: int) -> Sequence[Change]:
+        # The bell's value is taken before the rows are read: a ring in between is met again by the next poll.
+        value = self._view[0]
+        try:
+            changes = self._news(value)
+        except (sqlite3.Error, OSError) as error:
+            self._failing = True
+            self._next_check_ns = 0
+            rang = value != self._seen
+            if rang or self.confirmed_boot_ns is None or boot_ns - self.confirmed_boot_ns > self._stale_for_ns:
+                raise StorageUnavailable(f"the change feed cannot be confirmed: {error}") from error
+            return _NOTHING
+        if self._failing:
+            self._failing = False
+            changes = _EVERYTHING
+        self.confirmed_boot_ns = boot_ns
+        self._next_check_ns = boot_ns + CHECK_EVERY_NS
+        return changes
+
+    def _news(self, value: int) -> Sequence[Change]:
+        status = self._path.stat()
+        if (status.st_dev, status.st_ino) != self._identity or self._bell.replaced():
+            old = self._connection
+            self._connect()
+            old.close()
+            return _EVERYTHING
+        version = self._data_version()
+        if value == self._seen and version == self._version:
+            return _NOTHING
+        changes = self._fetch()
+        self._seen, self._version = value, version
+        return changes
+
+    def _fetch(self) -> Sequence[Change]:
+        revision = self._last[0] if self._last else 0
+        found = self._connection.execute(_CHANGES_FROM, {"revision": revision, "most": MOST_CHANGES + 2}).fetchall()
+        if self._last is None:
+            whole = not found or found[0][0] == 1
+        else:
+            whole = bool(found) and found[0] == self._last
+            found = found[1:]
+        newest = found[-1][0] if found else revision
+        if not whole or newest - revision != len(found) or len(found) > MOST_CHANGES:
+            self._last = self._newest()
+            return _EVERYTHING
+        if not found:
+            return _NOTHING
+        self._last = found[-1]
+        if any(row[1] not in _KINDS for row in found):
+            return _EVERYTHING
+        return [Change(_KINDS[kind], key1, key2) for _, kind, key1, key2 in found]
+
+    def _connect(self) -> None:
+        """Open bell and database anew; what was open before stays in use if that fails."""
+        bell = Doorbell(bell_path(self._path))
+        value = bell.value
+        status = self._path.stat()
+        connection = sqlite3.connect(
+            f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA cache_size = -16384")
+            version = _data_version(connection)
+            last = _newest(connection)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self._bell, self._view, self._seen = bell, bell.view, value
+        self._identity = (status.st_dev, status.st_ino)
+        self._connection, self._version, self._last = connection, version, last
+
+    def _data_version(self) -> int:
+        return _data_version(self._connection)
+
+    def _newest(self) -> tuple[Any, ...] | None:
+        return _newest(self._connection)
+
+    def _read(self, text: str, parameters: dict[str, str] | None = None) -> list[tuple[Any, ...]]:
+        try:
+            # All rows at once: a statement left unfinished would hold its read transaction, and with it the past.
+            return self._connection.execute(text, parameters or {}).fetchall()
+        except sqlite3.Error as error:
+            raise StorageUnavailable(f"{self._path.name}: {error}") from error
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    """A number that moves with every commit of another connection."""
+    return int(connection.execute("PRAGMA data_version").fetchall()[0][0])
+
+
+def _newest(connection: sqlite3.Connection) -> tuple[Any, ...] | None:
+    found = connection.execute(_NEWEST_CHANGE).fetchall()
+    return found[0] if found else None
