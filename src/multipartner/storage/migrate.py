@@ -4,6 +4,7 @@ Revisions are numbered 0001, 0002, ... and only go forward. Alembic takes most o
 a version differs.
 """
 
+import functools
 import os
 import sqlite3
 from contextlib import closing
@@ -90,7 +91,7 @@ async def migrate(database: "Database") -> None:
         if version is not None and version > history.head:
             check_version(database.facts_path, database.trail_path)
         _make_private(path)
-        await database.migrate_file(path, lambda connection, history=history: _upgrade(connection, history))
+        await database.migrate_file(path, functools.partial(_upgrade, history))
 
 
 def _make_private(path: Path) -> None:
@@ -103,7 +104,7 @@ def _make_private(path: Path) -> None:
         raise StorageUnavailable(f"{path.name}: {error.strerror}") from error
 
 
-def _upgrade(connection: sa.Connection, history: History) -> None:
+def _upgrade(history: History, connection: sa.Connection) -> None:
     from alembic import command  # noqa: PLC0415 - slow to import, and rarely needed
     from alembic.config import Config  # noqa: PLC0415 - as above
 

@@ -45,7 +45,7 @@ CALLER: Final = (
 )
 
 _shared_wabas = (
-    sa.select(sa.func.aggregate_strings(share_waba.c.waba_id, sa.literal_column("' '")))
+    sa.select(sa.func.aggregate_strings(share_waba.c.waba_id, " "))
     .where(share_waba.c.business_id == _business_id, share_waba.c.solution_id == _solution_id)
     .scalar_subquery()
 )
