@@ -1,0 +1,271 @@
+"""The service's own OpenAPI 3.1 document, built from the tables that the code answers from.
+
+Every refusal of `wire.refusals.ROWS` stands in it under its status, printed by the same renderer as a real one; a test
+compares the document with the published contract field by field, another with what the parser really accepts.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+import multipartner
+from multipartner.domain.reasons import RULES, Reason, Station
+from multipartner.web import openapi_schemas as schemas
+from multipartner.web.asgi import Receive, Scope, Send, answer
+from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH
+from multipartner.web.observing import Observer
+from multipartner.web.openapi_schemas import TEXT, Json, object_of
+from multipartner.wire import refusals
+from multipartner.wire.ask import Arrival
+
+OPENAPI_PATH = "/openapi.json"
+OPERATION_PATH = "/{Version}/{Solution-ID}/access_token"
+
+VERSION_PATTERN = "^v[0-9]+\\.[0-9]+$"
+ID_PATTERN = "^[0-9]+$"
+
+EXAMPLE_VERSION = "v23.0"
+EXAMPLE_SOLUTION_ID = "583920174662301"
+EXAMPLE_BUSINESS_ID = "209483756610284"
+EXAMPLE_TRACE_ID = "A0aBcDeFgHiJkLmNoPqRsTu"
+EXAMPLE_TOKEN = "GRANULAR_TOKEN"  # noqa: S105 - a placeholder, of no token's form (attack 57)
+
+STATUSES: Mapping[int, str] = {
+    400: "The request is malformed: nothing was looked up.",
+    401: "No caller token, or one that does not authenticate.",
+    403: "The caller is known, and may not do this.",
+    404: "No such path, version, solution, or connected business; which one is not told where that would tell a secret.",
+    405: "The path is served, not with this method; `Allow` names the ones it is served for.",
+    422: "The request is good and the business known; there is nothing to issue a token for at the moment.",
+    429: "A limit is used up; `Retry-After` says when to come back.",
+    500: "The service cannot answer safely right now; the request may be retried.",
+}
+"""What each refusing status means, in our words."""
+
+
+def answers_of(status: int) -> dict[refusals.Row, list[Reason]]:
+    """The different answers with this status and the reasons that each stands for, both in order of precedence."""
+    found: dict[refusals.Row, list[Reason]] = {}
+    for reason in Reason:
+        row = refusals.ROWS[reason]
+        if row.status == status:
+            found.setdefault(row, []).append(reason)
+    return found
+
+
+def _example_name(reasons: Sequence[Reason]) -> str:
+    """What an answer is best known for: the first reason past the reading of the request, if it has one."""
+    return next((r for r in reasons if RULES[r].station is not Station.PARSE), reasons[0]).value
+
+
+def document(issuer: str, versions: Sequence[str]) -> Json:
+    """Build the document for one deployment: `issuer` is its address, `versions` the ones it serves, oldest first."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "multipartner",
+            "version": multipartner.__version__,
+            "summary": "Granular access tokens for multi-partner solutions.",
+            "description": (
+                "A partner of a multi-partner solution asks for one customer's token and gets one that is narrow, short-lived "
+                f"and the same for everybody who asks within its window. Served Graph API versions: {', '.join(versions)}; older "
+                f"released ones answer as {versions[0]} and say so in `facebook-api-version`."
+            ),
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": issuer}],
+        "tags": [
+            {"name": "Multi-Partner Solutions", "description": "The call that partners make."},
+            {"name": "Verification", "description": "What resource servers use to check a granular token."},
+        ],
+        "paths": {
+            OPERATION_PATH: {"get": _operation()},
+            INTROSPECTION_PATH: {"post": _introspection()},
+            JWKS_PATH: {"get": _key_set()},
+            METADATA_PATH: {"get": _metadata()},
+        },
+        "components": {
+            "securitySchemes": {
+                "bearerAuth": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A system user's caller token; it must carry `whatsapp_business_management`.",
+                },
+                "resourceServer": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "The id and secret of a registered resource server.",
+                },
+            },
+            "headers": schemas.headers(),
+            "schemas": {
+                "WhatsAppBusinessSolutionAccessToken": schemas.access_token(),
+                "GraphAPIError": schemas.graph_error(),
+                "OAuthError": object_of({"error": {**TEXT, "description": "RFC 6749, section 5.2."}}, ["error"]),
+                "Introspection": schemas.introspection(),
+                "KeySet": schemas.key_set(),
+            },
+        },
+    }
+
+
+def _operation() -> Json:
+    return {
+        "operationId": "getSolutionAccessToken",
+        "summary": "Get one customer's granular token",
+        "description": (
+            "Returns the token that stands for what the customer shares with this solution, cut down to what the caller, the "
+            "solution and the customer's consent all allow. Asking again within the same window returns the same bytes."
+        ),
+        "tags": ["Multi-Partner Solutions"],
+        "security": [{"bearerAuth": []}],
+        "parameters": [
+            _parameter("Version", "path", VERSION_PATTERN, EXAMPLE_VERSION, "The Graph API version to answer as."),
+            _parameter("Solution-ID", "path", ID_PATTERN, EXAMPLE_SOLUTION_ID, "The solution that the customer shares with."),
+            _parameter("business_id", "query", ID_PATTERN, EXAMPLE_BUSINESS_ID, "The customer: the business that shares."),
+            {
+                "name": "appsecret_proof",
+                "in": "query",
+                "required": False,
+                "description": "Hex HMAC-SHA-256 of the caller token under the app's secret. Checked when given; some apps must.",
+                "schema": {"type": "string"},
+            },
+        ],
+        "responses": {"200": _token_answer(), **{str(status): _refusal_answer(status) for status in STATUSES}},
+    }
+
+
+def _parameter(name: str, where: str, pattern: str, example: str, description: str) -> Json:
+    return {
+        "name": name,
+        "in": where,
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "pattern": pattern},
+        "example": example,
+    }
+
+
+def _token_answer() -> Json:
+    names = ("facebook-api-version", "x-fb-request-id", "x-app-usage", "x-business-use-case-usage")
+    return {
+        "description": "The granular token, with at least half of its life left.",
+        "headers": _refer(*names, "Cache-Control", "Vary", "Referrer-Policy"),
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/WhatsAppBusinessSolutionAccessToken"},
+                "example": {"access_token": EXAMPLE_TOKEN, "expires_at": 1735689600},
+            }
+        },
+    }
+
+
+def _refusal_answer(status: int) -> Json:
+    names = ["x-fb-request-id", "Cache-Control"]
+    names += {401: ["WWW-Authenticate"], 405: ["Allow"], 429: ["Retry-After", "x-app-usage"]}.get(status, [])
+    return {
+        "description": STATUSES[status],
+        "headers": _refer(*names),
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/GraphAPIError"},
+                "examples": {
+                    _example_name(reasons): {
+                        "summary": row.message,
+                        "description": "Told for: " + ", ".join(reason.value for reason in reasons) + ".",
+                        "value": msgspec.json.decode(refusals.render(reasons[0], EXAMPLE_TRACE_ID)),
+                    }
+                    for row, reasons in answers_of(status).items()
+                },
+            }
+        },
+    }
+
+
+def _introspection() -> Json:
+    def refused(description: str, *headers: str) -> Json:
+        return _answer(description, "OAuthError", *headers)
+
+    return {
+        "operationId": "introspectToken",
+        "summary": "Ask whether a granular token is good now (RFC 7662)",
+        "tags": ["Verification"],
+        "security": [{"resourceServer": []}],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/x-www-form-urlencoded": {
+                    "schema": object_of({"token": TEXT, "token_type_hint": TEXT}, ["token"]),
+                }
+            },
+        },
+        "responses": {
+            "200": _answer("`active` and, if it is, what the token is good for.", "Introspection", "Cache-Control"),
+            "400": refused("Not a form with one `token`."),
+            "401": refused("Not a registered resource server's credential.", "WWW-Authenticate"),
+            "429": refused("Too many failed authentications from this address.", "Retry-After"),
+            "503": refused("Nobody can tell right now.", "Retry-After"),
+        },
+    }
+
+
+def _key_set() -> Json:
+    return {
+        "operationId": "getKeySet",
+        "summary": "Public keys that verify granular tokens (RFC 7517)",
+        "tags": ["Verification"],
+        "security": [],
+        "responses": {
+            "200": _answer("Every key that a token in force may be signed with.", "KeySet", "Cache-Control"),
+            "503": _answer("The keys cannot be read right now; the list is empty.", "KeySet", "Retry-After"),
+        },
+    }
+
+
+def _metadata() -> Json:
+    names = ("issuer", "jwks_uri", "introspection_endpoint")
+    return {
+        "operationId": "getAuthorizationServerMetadata",
+        "summary": "Where the other endpoints are (RFC 8414)",
+        "tags": ["Verification"],
+        "security": [],
+        "responses": {
+            "200": {
+                "description": "Issuer and endpoints, as configured.",
+                "content": {
+                    "application/json": {"schema": object_of({n: {**TEXT, "format": "uri"} for n in names}, list(names))}
+                },
+            }
+        },
+    }
+
+
+def _answer(description: str, schema: str, *headers: str) -> Json:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    described: Json = {"description": description, "content": content}
+    return {**described, "headers": _refer(*headers)} if headers else described
+
+
+def _refer(*names: str) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+class OpenApi:
+    """`GET /openapi.json`: public, the same for everybody."""
+
+    def __init__(self, issuer: str, versions: Sequence[str], observer: Observer) -> None:
+        self._body = msgspec.json.encode(document(issuer, versions))
+        self._counts = observer.counts
+
+    async def __call__(
+        self, _scope: Scope, _receive: Receive, send: Send, _arrival: Arrival, _named: Mapping[bytes, bytes]
+    ) -> None:
+        """Answer with the document."""
+        listed = [
+            (b"content-type", b"application/json"),
+            (b"cache-control", b"public, max-age=300"),
+            (b"access-control-allow-origin", b"*"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        await answer(send, 200, listed, self._body)
+        self._counts["openapi", 200, None] += 1
