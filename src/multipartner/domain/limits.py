@@ -17,54 +17,48 @@ class SlidingWindow:
     def __init__(self, max_keys: int, window_ns: int = HOUR_NS) -> None:
         self._step_ns = window_ns // self.STEPS
         self._max_keys = max_keys
-        self._counts: dict[object, _Count] = {}
+        self._counters: dict[object, Counter] = {}
+
+    def counter(self, key: object, boot_ns: int) -> "Counter":
+        """The count of a key as of now; for a new key an empty one, which takes room from the oldest if need be."""
+        step = boot_ns // self._step_ns
+        counter = self._counters.get(key)
+        if counter is None:
+            counter = self._counters[key] = Counter(step, 0, [0] * (self.STEPS + 1))
+            if len(self._counters) > self._max_keys:
+                del self._counters[next(iter(self._counters))]
+        elif step != counter.step:
+            counter.advance(step)
+        return counter
 
     def used(self, key: object, boot_ns: int) -> int:
-        """Calls of this key that still count."""
-        count = self._counts.get(key)
-        if count is None:
-            return 0
-        step = boot_ns // self._step_ns
-        if step != count.step:
-            count.advance(step)
-        return count.total
-
-    def add(self, key: object, boot_ns: int) -> int:
-        """Count one call; returns the calls that count now, this one included."""
-        step = boot_ns // self._step_ns
-        count = self._counts.get(key)
-        if count is None:
-            count = self._counts[key] = _Count(step=step, total=0, ring=[0] * (self.STEPS + 1))
-            if len(self._counts) > self._max_keys:
-                del self._counts[next(iter(self._counts))]
-        elif step != count.step:
-            count.advance(step)
-        count.ring[count.step % (self.STEPS + 1)] += 1
-        count.total += 1
-        return count.total
+        """Calls of this key that still count; a key never counted takes no room."""
+        return self.counter(key, boot_ns).total if key in self._counters else 0
 
     def retry_after_s(self, key: object, boot_ns: int) -> int:
         """Seconds until the oldest counted call of this key stops counting; at least 1."""
-        count = self._counts.get(key)
-        if count is None:
-            return 1
-        step = boot_ns // self._step_ns
-        if step != count.step:
-            count.advance(step)
+        counter = self.counter(key, boot_ns)
         for age in range(self.STEPS, -1, -1):
-            if count.ring[(count.step - age) % (self.STEPS + 1)]:
-                free_at_ns = (count.step - age + self.STEPS + 1) * self._step_ns
+            if counter.ring[(counter.step - age) % (self.STEPS + 1)]:
+                free_at_ns = (counter.step - age + self.STEPS + 1) * self._step_ns
                 return max(1, -(-(free_at_ns - boot_ns) // 1_000_000_000))
         return 1
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._counters)
 
 
-class _Count(msgspec.Struct):
+class Counter(msgspec.Struct):
+    """Calls of one key: `ring` by step, `total` their sum, `step` the last one looked at."""
+
     step: int
     total: int
     ring: list[int]
+
+    def add(self) -> None:
+        """Count one call, in the step last looked at."""
+        self.ring[self.step % len(self.ring)] += 1
+        self.total += 1
 
     def advance(self, step: int) -> None:
         """Forget the steps between the last call and now; a step back in time forgets nothing and counts as now."""

@@ -69,7 +69,7 @@ class Secret:
         raise TypeError("a Secret is not pickled")
 
 
-class Tenant(msgspec.Struct, frozen=True, gc=False):
+class Tenant(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Whose token: every cache, count and generation is keyed by the whole of it."""
 
     app_id: AppId

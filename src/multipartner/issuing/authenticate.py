@@ -1,5 +1,9 @@
 """Station 2: who asks? The raw token and proof are used up here."""
 
+import hashlib
+import hmac
+import os
+
 import msgspec
 
 from multipartner.crypto.credentials import CredentialType, MacKey, identifier_of, mac_matches, proof_matches
@@ -14,9 +18,18 @@ _NO_MAC = bytes(32)
 KNOWN_CALLERS = 20_000
 
 
-class _Known(msgspec.Struct, gc=False):
+class Known(msgspec.Struct, gc=False):
+    """A caller whose record is in memory. `proven` is a keyed fingerprint of the token that last proved to be its own."""
+
     record: CallerRecord
+    proven: bytes = b""
     touched: bool = False
+    alive: bool = True
+
+    @property
+    def caller(self) -> Caller:
+        """Who it is."""
+        return self.record.caller
 
 
 class MacKeys:
@@ -48,11 +61,12 @@ class Authenticator:
         self._master = master
         self._mac_keys = mac_keys
         self._accept_query_token = accept_query_token
-        self._known: BoundedCache[CredentialId, _Known] = BoundedCache(KNOWN_CALLERS)
-        self._loads: SingleFlight[tuple[CredentialId, int], CallerRecord | None] = SingleFlight()
+        self._known: BoundedCache[CredentialId, Known] = BoundedCache(KNOWN_CALLERS)
+        self._loads: SingleFlight[tuple[CredentialId, int], Known | None] = SingleFlight()
         self._epoch = 0
+        self._fingerprint_key = os.urandom(32)
 
-    async def __call__(self, ask: Ask) -> Caller | Refusal:
+    async def __call__(self, ask: Ask) -> Known | Refusal:
         """Say who asks, or refuse. Raises StorageUnavailable."""
         if ask.bearer is None:
             return Refusal(Reason.CALLER_MISSING)
@@ -62,11 +76,12 @@ class Authenticator:
         identifier = identifier_of(token, CredentialType.CALLER)
         if identifier is None:
             return Refusal(Reason.CALLER_MALFORMED, fact=_kind_of(token))
-        record = await self._record(CredentialId(identifier))
-        if record is None:
+        known = await self._find(CredentialId(identifier))
+        if known is None:
             # The same work as for a known identifier: how long it took must not tell which one exists.
             mac_matches(token, CredentialType.CALLER, _NO_KEY, _NO_MAC)
             return Refusal(Reason.CALLER_UNKNOWN, fact="no credential has this identifier")
+        record = known.record
         if not mac_matches(token, CredentialType.CALLER, await self._mac_keys.get(record.mac_key_id), record.mac):
             return Refusal(Reason.CALLER_UNKNOWN, fact="the identifier exists, the secret is another")
         if record.revoked_at_s is not None:
@@ -77,7 +92,25 @@ class Authenticator:
             refusal = self._check_proof(ask, token, record)
             if refusal is not None:
                 return refusal
-        return record.caller
+        known.proven = self._fingerprint(token.encode())
+        return known
+
+    def again(self, known: Known, token: bytes, wall_s: int) -> bool:
+        """Say whether this is the very token that proved to be `known`'s, and still good: the short way of a warm answer.
+
+        Compares a keyed fingerprint (BLAKE2b, this process' random key) instead of the stored HMAC: 1 us less of 7.
+        """
+        record = known.record
+        return (
+            hmac.compare_digest(self._fingerprint(token), known.proven)
+            and known.alive
+            and not record.proof_required
+            and record.revoked_at_s is None
+            and (record.expires_at_s is None or wall_s < record.expires_at_s)
+        )
+
+    def _fingerprint(self, token: bytes) -> bytes:
+        return hashlib.blake2b(token, key=self._fingerprint_key, digest_size=32).digest()
 
     def _check_proof(self, ask: Ask, token: str, record: CallerRecord) -> Refusal | None:
         if ask.proof is None:
@@ -88,17 +121,23 @@ class Authenticator:
             return Refusal(Reason.PROOF_INVALID, fact=f"app {record.caller.app_id}")
         return None
 
-    async def _record(self, credential_id: CredentialId) -> CallerRecord | None:
+    async def _find(self, credential_id: CredentialId) -> Known | None:
         known = self._known.get(credential_id)
         if known is not None:
             known.touched = True
-            return known.record
+            return known
         epoch = self._epoch
-        record = await self._loads.run((credential_id, epoch), lambda: self._reader.caller(credential_id))
+        return await self._loads.run((credential_id, epoch), lambda: self._load(credential_id, epoch))
+
+    async def _load(self, credential_id: CredentialId, epoch: int) -> Known | None:
+        record = await self._reader.caller(credential_id)
         # Unknown identifiers are not kept: their number is the attacker's choice (attack 53).
-        if record is not None and epoch == self._epoch:
-            self._known.put(credential_id, _Known(record))
-        return record
+        if record is None:
+            return None
+        known = Known(record)
+        if epoch == self._epoch:
+            self._known.put(credential_id, known)
+        return known
 
     def forget(self, credential_id: str) -> None:
         """Drop one credential's record."""

@@ -9,15 +9,18 @@ from collections.abc import Awaitable, Callable, Hashable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 
-class Touched(Protocol):
-    """A cached value; `touched` is set by each hit and gives it a second chance when room is needed."""
+class Cached(Protocol):
+    """A cached value. `touched`: set by each hit, gives it a second chance when room is needed. `alive`: still in its cache;
+    whoever holds on to a value must look at it before each use.
+    """  # noqa: D205 - one thought
 
     touched: bool
+    alive: bool
 
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-T = TypeVar("T", bound=Touched)
+T = TypeVar("T", bound=Cached)
 
 
 class BoundedCache(Generic[K, T]):
@@ -34,25 +37,32 @@ class BoundedCache(Generic[K, T]):
     def put(self, key: K, value: T) -> None:
         """Keep a value, in place of an older one of the key."""
         values = self._values
+        self.drop(key)
         values[key] = value
         while len(values) > self._size:
             oldest = next(iter(values))
             candidate = values.pop(oldest)
-            if candidate.touched and oldest != key:
+            if candidate.touched and candidate is not value:
                 candidate.touched = False
                 values[oldest] = candidate
+            else:
+                candidate.alive = False
 
     def drop(self, key: K) -> None:
         """Forget one key, if it is there."""
-        self._values.pop(key, None)
+        value = self._values.pop(key, None)
+        if value is not None:
+            value.alive = False
 
     def drop_where(self, matches: Callable[[K], bool]) -> None:
         """Forget every key that matches; looks at all of them, so it is for rare changes."""
         for key in [key for key in self._values if matches(key)]:
-            del self._values[key]
+            self.drop(key)
 
     def clear(self) -> None:
         """Forget everything."""
+        for value in self._values.values():
+            value.alive = False
         self._values.clear()
 
     def __iter__(self) -> Iterator[K]:

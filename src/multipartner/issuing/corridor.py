@@ -9,24 +9,33 @@ import msgspec
 
 from multipartner.domain.authorize import authorize
 from multipartner.domain.events import RefusalRecord
-from multipartner.domain.model import AppId, Ask, BusinessId, Caller, Facts, SolutionId, Tenant
-from multipartner.domain.reasons import RULES, Reason, Refusal, Station
-from multipartner.issuing.authenticate import Authenticator
+from multipartner.domain.model import AppId, Ask, BusinessId, Caller, Facts, Instant, SolutionId, Tenant
+from multipartner.domain.reasons import Reason, Refusal
+from multipartner.issuing.authenticate import Authenticator, Known
 from multipartner.issuing.cache import BoundedCache, SingleFlight
-from multipartner.issuing.issue import GrantEntry, Issuing
+from multipartner.issuing.issue import GrantEntry, Issuing, Rendered
 from multipartner.issuing.keyring import KeyRing
 from multipartner.issuing.limits import Limiter, Usage
 from multipartner.storage.ports import Change, ChangeKind, Reader, StorageUnavailable, Trail, TrailUnavailable
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What the respond station prints: a body, or a refusal. `usage` is there for every known caller."""
+class Warm(msgspec.Struct, frozen=True):
+    """An answer that may be given again: to the same caller, of the same facts, in the same window."""
+
+    known: Known
+    entry: GrantEntry
+    rendered: Rendered
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What the respond station prints: a body, or a refusal. `usage` is there for every known caller, `warm` with a body."""
 
     body: bytes | None
     refusal: Refusal | None
     caller: Caller | None = None
     usage: Usage | None = None
     retry_after_s: int = 0
+    warm: Warm | None = None
 
 
 class Stations(msgspec.Struct, frozen=True):
@@ -60,13 +69,14 @@ class Corridor:
             return self._refused(ask, Outcome(None, limited[0], retry_after_s=limited[1]))
         try:
             self.catch_up(ask.now.boot_ns)
-            caller = await self._authenticate(ask)
+            known = await self._authenticate(ask)
         except StorageUnavailable as error:
             return self._refused(ask, Outcome(None, Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error))))
-        if isinstance(caller, Refusal):
-            if RULES[caller.reason].station is Station.AUTHENTICATE and caller.reason not in _NO_FAILURE:
+        if isinstance(known, Refusal):
+            if known.reason not in _NO_FAILURE:
                 self._limiter.failed(ask.address, ask.now)
-            return self._refused(ask, Outcome(None, caller))
+            return self._refused(ask, Outcome(None, known))
+        caller = known.caller
         usage, refusal = self._limiter.call(caller, ask.business_id, ask.now)
         if refusal is not None:
             return self._refused(ask, Outcome(None, refusal, caller, usage, usage.regain_s))
@@ -82,7 +92,26 @@ class Corridor:
             return self._refused(ask, Outcome(None, Refusal(Reason.TRAIL_UNAVAILABLE, fact=str(error)), caller, usage))
         if isinstance(issued, Refusal):
             return self._refused(ask, Outcome(None, issued, caller, usage))
-        return Outcome(issued.body, None, caller, usage)
+        return Outcome(issued.body, None, caller, usage, warm=Warm(known, entry, issued))
+
+    def again(self, warm: Warm, token: bytes, address: str, now: Instant) -> Usage | None:
+        """Try to give a warm answer again; None sends the request the long way, which tells why, and nothing was counted.
+
+        Each station is passed, by the result it had: the feed says that no fact changed since (`alive`), the token is
+        compared, the window and the limits are checked. Authorization is pure, and its inputs are the same.
+        """
+        try:
+            self.catch_up(now.boot_ns)
+        except StorageUnavailable:
+            return None
+        rendered = warm.rendered
+        if not warm.entry.alive or not rendered.starts_at_s <= now.wall_s < rendered.renews_at_s:
+            return None
+        if self._limiter.address(address, now) is not None or not self._authenticate.again(warm.known, token, now.wall_s):
+            return None
+        warm.entry.touched = warm.known.touched = True
+        usage, refusal = self._limiter.call(warm.known.caller, warm.entry.facts.tenant.business_id, now)
+        return usage if refusal is None else None
 
     async def entry(self, tenant: Tenant) -> GrantEntry:
         """Facts of a tenant, from memory or, once for all who wait, from the store. Raises StorageUnavailable."""

@@ -31,6 +31,7 @@ class GrantEntry(msgspec.Struct):
     facts: Facts
     tokens: dict[Permissions, Rendered]
     touched: bool = False
+    alive: bool = True
 
 
 class Issuer(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """The limiter of the corridor: per address for failures, per app, and per app and business (design: one hour, sliding)."""
 
+import functools
 import ipaddress
 
 import msgspec
@@ -46,6 +47,8 @@ class Limiter:
 
     def address(self, address: str, now: Instant) -> tuple[Refusal, int] | None:
         """Refuse, with seconds to wait, an address that failed too often."""
+        if not self._failures:
+            return None
         key = address_key(address)
         if self._failures.used(key, now.boot_ns) < self._failures_per_hour:
             return None
@@ -53,7 +56,7 @@ class Limiter:
 
     def failed(self, address: str, now: Instant) -> None:
         """Count a failed authentication."""
-        self._failures.add(address_key(address), now.boot_ns)
+        self._failures.counter(address_key(address), now.boot_ns).add()
 
     def call(self, caller: Caller, business_id: BusinessId, now: Instant) -> tuple[Usage, Refusal | None]:
         """Count one call of a known caller, unless that refuses it."""
@@ -61,21 +64,22 @@ class Limiter:
         app_limit = max(1, caller.calls_per_hour // self._workers)
         business_limit = max(1, caller.calls_per_business_per_hour // self._workers)
         pair = (caller.app_id, business_id)
-        app_used = self._apps.used(caller.app_id, boot_ns)
-        business_used = self._businesses.used(pair, boot_ns)
-        if app_used >= app_limit:
+        app = self._apps.counter(caller.app_id, boot_ns)
+        business = self._businesses.counter(pair, boot_ns)
+        regain_s, refusal = 0, None
+        if app.total >= app_limit:
             regain_s = self._apps.retry_after_s(caller.app_id, boot_ns)
-            refusal = Refusal(Reason.APP_LIMITED, fact=f"{app_used} of {app_limit} calls in this process")
-        elif business_used >= business_limit:
+            refusal = Refusal(Reason.APP_LIMITED, fact=f"{app.total} of {app_limit} calls in this process")
+        elif business.total >= business_limit:
             regain_s = self._businesses.retry_after_s(pair, boot_ns)
-            refusal = Refusal(Reason.APP_BUSINESS_LIMITED, fact=f"{business_used} of {business_limit} calls in this process")
+            refusal = Refusal(Reason.APP_BUSINESS_LIMITED, fact=f"{business.total} of {business_limit} calls in this process")
         else:
-            app_used = self._apps.add(caller.app_id, boot_ns)
-            business_used = self._businesses.add(pair, boot_ns)
-            return Usage(business_id, app_used, app_limit, business_used, business_limit), None
-        return Usage(business_id, app_used, app_limit, business_used, business_limit, regain_s), refusal
+            app.add()
+            business.add()
+        return Usage(business_id, app.total, app_limit, business.total, business_limit, regain_s), refusal
 
 
+@functools.lru_cache(maxsize=4096)
 def address_key(address: str) -> str:
     """Whom failures are counted for: an IPv4 address, or the /64 an IPv6 address lies in (attack 52)."""
     if ":" not in address:

@@ -5,28 +5,65 @@ An ASGI callable without a framework on its path: warm, an answer costs less tha
 
 from collections.abc import Mapping
 
-from multipartner.domain.model import Ask
+import msgspec
+
+from multipartner.crypto.credentials import IDENTIFIER_CHARS
+from multipartner.domain.model import Ask, Instant
 from multipartner.domain.reasons import Reason, Refusal
-from multipartner.issuing.corridor import Corridor, Outcome
+from multipartner.issuing.cache import BoundedCache
+from multipartner.issuing.corridor import Corridor, Outcome, Warm
 from multipartner.issuing.limits import Usage
 from multipartner.web.asgi import Headers, Receive, Scope, Send, answer, read_body
 from multipartner.web.observing import Observer, Seen
 from multipartner.web.refusing import refuse
 from multipartner.wire import headers
-from multipartner.wire.ask import Arrival, AskParser
+from multipartner.wire.ask import Arrival, AskParser, is_plain
 
 ROUTE = "access_token"
+
+_BEARER = b"Bearer mpc_"
+_IDENTIFIER_END = len(_BEARER) + IDENTIFIER_CHARS
+
+
+class Prepared(msgspec.Struct):
+    """A warm answer with the headers that do not change, kept under (credential identifier, raw path, query)."""
+
+    warm: Warm
+    headers: tuple[tuple[bytes, bytes], ...]
+    touched: bool = False
+    alive: bool = True
 
 
 class AccessToken:
     """`GET /{Version}/{Solution-ID}/access_token?business_id=...`."""
 
-    def __init__(self, answering: Mapping[str, str], corridor: Corridor, observer: Observer) -> None:
+    def __init__(self, answering: Mapping[str, str], corridor: Corridor, observer: Observer, cache_size: int) -> None:
         self._parse = AskParser(answering)
         self._corridor = corridor
         self._observer = observer
         self._counts = observer.counts
+        self._prepared: BoundedCache[tuple[bytes, bytes, bytes], Prepared] = BoundedCache(cache_size)
         self._version_headers = {v: (b"facebook-api-version", v.encode()) for v in answering.values()}
+
+    def again(
+        self, scope: Scope, authorization: bytes, address: str, trace_id: bytes, now: Instant
+    ) -> tuple[Headers, bytes] | None:
+        """Headers and body of an answer given before, if it is still the answer; None for the long way.
+
+        For a GET without body only. What is kept was asked for with a plain query, so no key of the cache holds a secret.
+        """
+        prepared = self._prepared.get((authorization[11:_IDENTIFIER_END], scope["raw_path"], scope["query_string"]))
+        if prepared is None or authorization[:11] != _BEARER:
+            return None
+        usage = self._corridor.again(prepared.warm, authorization[7:], address, now)
+        if usage is None:
+            return None
+        prepared.touched = True
+        self._counts[ROUTE, 200, None] += 1
+        if self._observer.wants_success():
+            self._observer.success(_seen_again(prepared, address, trace_id))
+        body = prepared.warm.rendered.body
+        return [*prepared.headers, (b"x-fb-request-id", trace_id), *usage_headers(usage)], body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival, named: Mapping[bytes, bytes]) -> None:
         """`named` maps each header's name to its value; the guard has seen to it that Authorization came once."""
@@ -51,6 +88,9 @@ class AccessToken:
         if outcome.body is None:
             return await self._answer_refused(send, ask, outcome, listed[len(headers.ANSWER) :])
         self._counts[ROUTE, 200, None] += 1
+        if outcome.warm is not None and is_plain(scope["query_string"]) and b"authorization" in named:
+            key = (named[b"authorization"][11:_IDENTIFIER_END], scope["raw_path"], scope["query_string"])
+            self._prepared.put(key, Prepared(outcome.warm, (*headers.ANSWER, self._version_headers[ask.version])))
         await answer(send, 200, listed, outcome.body)
         if self._observer.wants_success():
             self._observer.success(_seen(ask, outcome, 200))
@@ -110,4 +150,20 @@ def _seen(ask: Ask, outcome: Outcome, status: int) -> Seen:
         ask.solution_id[:64],
         ask.business_id[:64],
         ask.version,
+    )
+
+
+def _seen_again(prepared: Prepared, address: str, trace_id: bytes) -> Seen:
+    tenant, caller = prepared.warm.entry.facts.tenant, prepared.warm.known.caller
+    version = dict(prepared.headers)[b"facebook-api-version"].decode()
+    return Seen(
+        trace_id.decode(),
+        ROUTE,
+        200,
+        address=address,
+        app_id=tenant.app_id,
+        credential_id=caller.credential_id,
+        solution_id=tenant.solution_id,
+        business_id=tenant.business_id,
+        version=version,
     )

@@ -8,6 +8,7 @@ import base64
 import contextlib
 import os
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -16,7 +17,7 @@ from multipartner.domain.model import Instant
 from multipartner.domain.reasons import Reason
 from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
-from multipartner.web.asgi import Receive, Scope, Send
+from multipartner.web.asgi import Receive, Scope, Send, answer
 from multipartner.web.observing import Observer, Seen
 from multipartner.web.refusing import refuse
 from multipartner.wire.ask import Arrival
@@ -42,9 +43,29 @@ class Route(msgspec.Struct, frozen=True):
 Lifespan = Callable[[Receive, Send], Awaitable[None]]
 
 
-def new_trace_id() -> str:
-    """23 characters of base64url that begin with A, as `fbtrace_id` has today; random, so that they tell no count."""
-    return "A" + base64.urlsafe_b64encode(os.urandom(17)).decode()[:22]
+class TraceIds:
+    """Ids of 23 characters of base64url that begin with A, as `fbtrace_id` has today; random, so that they tell no count.
+
+    Drawn from the operating system for many at a time. A forked child must not draw the same ones (attack 27).
+    """
+
+    __slots__ = ("__weakref__", "_pool")
+
+    def __init__(self) -> None:
+        self._pool: list[bytes] = []
+        forget = weakref.WeakMethod(self.forget)
+        os.register_at_fork(after_in_child=lambda: (alive := forget()) and alive())
+
+    def take(self) -> bytes:
+        """One id that was never given before."""
+        if not self._pool:
+            drawn = base64.urlsafe_b64encode(os.urandom(66 * 64))
+            self._pool = [b"A" + drawn[at : at + 22] for at in range(0, len(drawn), 22)]
+        return self._pool.pop()
+
+    def forget(self) -> None:
+        """Throw away what was drawn."""
+        self._pool = []
 
 
 def read_clocks() -> Instant:
@@ -74,6 +95,7 @@ class Guard:
         self._log_error = surroundings.log_error
         self._clock = surroundings.clock
         self._lifespan = lifespan
+        self._trace_ids = TraceIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's start and stop."""
@@ -85,16 +107,23 @@ class Guard:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        trace_id = new_trace_id()
+        trace_id = self._trace_ids.take()
         listed = scope["headers"]
         named = dict(listed)
         fault = framing_fault(listed, named)
         peer = scope["client"][0] if scope.get("client") else ""
         if b"x-forwarded-for" in named:
             peer = self._addresses.of(peer, [value for name, value in listed if name == b"x-forwarded-for"])
-        arrival = Arrival(trace_id, peer, self._clock())
+        now = self._clock()
         raw_path = scope["raw_path"]
         try:
+            authorization = named.get(b"authorization")
+            if authorization is not None and not fault and scope["method"] == "GET" and b"content-length" not in named:
+                again = self._access_token.again(scope, authorization, peer, trace_id, now)
+                if again is not None:
+                    await answer(send, 200, *again)
+                    return
+            arrival = Arrival(trace_id.decode(), peer, now)
             if fault or len(raw_path) + len(scope["query_string"]) > MAX_URL_BYTES:
                 await self._refuse_early(send, raw_path, arrival, fault)
                 return
@@ -105,13 +134,13 @@ class Guard:
                 await route.endpoint(scope, receive, send, arrival, named)
             else:
                 allow = (b"allow", ", ".join(route.methods).encode())
-                await refuse(send, Reason.METHOD_NOT_ALLOWED, trace_id, [allow])
+                await refuse(send, Reason.METHOD_NOT_ALLOWED, arrival.trace_id, [allow])
         except Exception:  # noqa: BLE001 - the last one who can; the text goes to the log only
-            self._log_error(trace_id)
+            self._log_error(trace_id.decode())
             self._observer.counts["guard", 500, Reason.UNEXPECTED] += 1
             # A client that went away, or an answer half sent, cannot be told; the server must not log the text of it.
             with contextlib.suppress(Exception):
-                await refuse(send, Reason.UNEXPECTED, trace_id)
+                await refuse(send, Reason.UNEXPECTED, trace_id.decode())
 
     async def _refuse_early(self, send: Send, raw_path: bytes, arrival: Arrival, fault: str) -> None:
         reason = Reason.MALFORMED_FRAMING if fault else Reason.URL_TOO_LONG

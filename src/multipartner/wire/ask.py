@@ -31,6 +31,11 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     now: Instant
 
 
+def is_plain(query: bytes) -> bool:
+    """Say whether a query is a business_id alone, unescaped: the usual one, and one that holds no secret."""
+    return _PLAIN_QUERY.fullmatch(query) is not None
+
+
 class AskParser:
     """Reads requests for a list of served versions."""
 
