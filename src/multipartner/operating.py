@@ -1,0 +1,59 @@
+"""Wiring for the operators' verbs: what the command line holds while it changes one deployment's facts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from multipartner import keyfile
+from multipartner.crypto.sealing import MasterKeys
+from multipartner.partnering.acting import Act
+from multipartner.partnering.keys import init_deployment
+from multipartner.settings import Settings
+from multipartner.storage.change_ports import ChangeStore
+from multipartner.storage.changes import SqlChangeStore
+from multipartner.storage.engine import Database
+
+
+class Operator(msgspec.Struct, frozen=True):
+    """An open deployment and its master keys."""
+
+    store: ChangeStore
+    master: MasterKeys
+
+
+@asynccontextmanager
+async def open_operator(settings: Settings) -> AsyncIterator[Operator]:
+    """Open a deployment for changes. Raises KeyFileError, DatabaseVersionError, StorageUnavailable; then nothing was written."""
+    master = keyfile.read(settings.master_key_file)
+    async with open_store(settings) as store:
+        yield Operator(store, master)
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[ChangeStore]:
+    """As `open_operator`, for what needs no key."""
+    database = await Database.open(settings.database, settings.trail_file)
+    try:
+        yield SqlChangeStore(database)
+    finally:
+        await database.close()
+
+
+async def create_deployment(settings: Settings, act: Act) -> str:
+    """Create databases and first keys under an existing key file; returns the first signing key's kid.
+
+    Raises ChangeRefused when the deployment exists, and what `open_operator` raises.
+    """
+    master = keyfile.read(settings.master_key_file)
+    database = await Database.create(settings.database, settings.trail_file)
+    try:
+        return await init_deployment(SqlChangeStore(database), master, act)
+    finally:
+        await database.close()
+
+
+async def migrate_deployment(settings: Settings) -> None:
+    """Bring existing databases to this program's version. Raises DatabaseVersionError, StorageUnavailable."""
+    database = await Database.create(settings.database, settings.trail_file)
+    await database.close()

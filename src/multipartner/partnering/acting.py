@@ -1,0 +1,46 @@
+"""Who acts and when, what became of it, and how a change says no."""
+
+import msgspec
+
+from multipartner.crypto.credentials import new_generation
+from multipartner.domain.events import Event, EventKind
+from multipartner.storage.change_ports import Effect, Mark
+
+
+class ChangeRefused(Exception):  # noqa: N818 - a verdict
+    """The change cannot be made; nothing was changed. The text is one line and holds no secret."""
+
+
+class UnknownEntity(ChangeRefused):
+    """What the change names does not exist."""
+
+
+class Act(msgspec.Struct, frozen=True):
+    """One act: who (`operator:<name>`), and when in Unix seconds."""
+
+    actor: str
+    now_s: int
+
+    def mark(self) -> Mark:
+        """Make a new generation, as of now."""
+        return Mark(new_generation(), self.now_s)
+
+    def event(self, kind: EventKind, **fields: str) -> Event:
+        """Tell of it; what is no field of an event goes into its detail."""
+        known = {name: fields.pop(name) for name in ("app_id", "solution_id", "business_id") if name in fields}
+        return Event(kind=kind, at_s=self.now_s, actor=self.actor, detail=fields, **known)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a change: whether anything was changed, and one line that says so."""
+
+    changed: bool
+    text: str
+
+
+def outcome(effect: Effect, what: str, done: str) -> Outcome:
+    """Say `<what>: <done>` or `<what>: already <done>`; raises UnknownEntity when there is no such thing."""
+    if effect is Effect.UNKNOWN:
+        raise UnknownEntity(f"{what}: unknown")
+    changed = effect is Effect.DONE
+    return Outcome(changed, f"{what}: {done if changed else f'already {done}'}")

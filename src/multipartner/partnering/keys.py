@@ -1,0 +1,143 @@
+"""The deployment's keys: its beginning, and the ring of signing keys.
+
+A key that is to sign at once signs from the beginning of time: the windows that run now began in the past, and each is
+signed by the newest key that was due at its start.
+"""
+
+import secrets
+from collections.abc import Sequence
+
+import msgspec
+
+from multipartner.crypto.sealing import KEY_BYTES, MasterKeys
+from multipartner.crypto.signing import new_private_key
+from multipartner.domain.events import EventKind
+from multipartner.domain.keyring import PUBLISH_AHEAD_S, signing_kid, state
+from multipartner.partnering.acting import Act, ChangeRefused, Outcome, UnknownEntity
+from multipartner.storage.change_ports import Changes, ChangeStore, Effect
+from multipartner.storage.ports import SealedKeyRecord, SigningKeyRecord
+
+LONGEST_WINDOW_S = 43_200
+"""Half of the longest lifetime that can be set: no window that runs now began earlier."""
+
+
+class KeyState(msgspec.Struct, frozen=True):
+    """A key of the ring as an operator sees it (Unix seconds); `state` is published, signing, verifying or gone."""
+
+    kid: str
+    state: str
+    published_at_s: int
+    signs_from_s: int
+    retired_at_s: int | None
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """What became of a drop; `replacement` is the kid of the key made in its place, if one was needed."""
+
+    text: str
+    replacement: str | None
+
+
+async def init_deployment(store: ChangeStore, master: MasterKeys, act: Act) -> str:
+    """Make the deployment's row and first keys; returns the kid of the one that signs. Raises ChangeRefused if there is one."""
+    async with store.transaction() as changes:
+        if await changes.deployment() is not None:
+            raise ChangeRefused("the deployment exists already")
+        await changes.mark_deployment(act.mark())
+        mac_key_id = secrets.token_hex(8)
+        sealed = master.seal(secrets.token_bytes(KEY_BYTES), "sealed_key", mac_key_id)
+        await changes.add_sealed_key(SealedKeyRecord(mac_key_id, "mac", sealed), act.now_s)
+        await changes.record(act.event(EventKind.DEPLOYMENT_CREATED))
+        return await _publish(changes, master, act, signs_from_s=0)
+
+
+async def list_keys(store: ChangeStore, now_s: int, lifetime_s: int) -> Sequence[KeyState]:
+    """All keys of the ring, oldest first."""
+    async with store.transaction() as changes:
+        keys = await changes.signing_keys()
+    return [
+        KeyState(k.kid, state(keys, k.kid, now_s, lifetime_s), k.published_at_s, k.signs_from_s, k.retired_at_s) for k in keys
+    ]
+
+
+async def rotate(store: ChangeStore, master: MasterKeys, act: Act, *, at_once: bool = False) -> tuple[str, int]:
+    """Publish a new key that signs windows from when every verifier has fetched it; `at_once` does not wait for them.
+
+    Returns its kid, and from when it signs (Unix seconds). The keys before it go on verifying until they are retired.
+    """
+    signs_from_s = act.now_s + (0 if at_once else PUBLISH_AHEAD_S)
+    async with store.transaction() as changes:
+        return await _publish(changes, master, act, signs_from_s), signs_from_s
+
+
+async def retire(store: ChangeStore, act: Act, kid: str) -> Outcome:
+    """Stop a key from signing windows from now on; what it signed verifies to its expiry.
+
+    Raises ChangeRefused if nobody would be left to sign.
+    """
+    async with store.transaction() as changes:
+        keys = await changes.signing_keys()
+        key = _find(keys, kid)
+        if key.retired_at_s is not None:
+            return Outcome(changed=False, text=f"key {kid}: already retired")
+        if signing_kid([k for k in keys if k.kid != kid], act.now_s) is None:
+            raise ChangeRefused(f"key {kid}: no other key signs now; rotate first, and wait until the new key signs")
+        await changes.put_signing_key(msgspec.structs.replace(key, retired_at_s=act.now_s))
+        await changes.record(act.event(EventKind.KEY_RETIRED, kid=kid))
+    return Outcome(changed=True, text=f"key {kid}: retired")
+
+
+async def drop(store: ChangeStore, master: MasterKeys, act: Act, kid: str) -> Dropped:
+    """Delete a compromised key. Every token of the deployment is dead at once, and another key signs at once.
+
+    Offline verifiers obey when they fetch the key set again.
+    """
+    async with store.transaction() as changes:
+        if await changes.drop_signing_key(kid) is Effect.UNKNOWN:
+            raise _unknown(kid)
+        await changes.mark_deployment(act.mark())
+        await changes.record(act.event(EventKind.KEY_DROPPED, kid=kid))
+        replacement = await _fill_gap(changes, master, act)
+    text = f"key {kid}: dropped; every token issued before is dead"
+    return Dropped(f"{text}; {replacement} signs in its place" if replacement else text, replacement)
+
+
+async def _fill_gap(changes: Changes, master: MasterKeys, act: Act) -> str | None:
+    """See to it that a key signs every window that runs now; returns the kid of one that had to be made."""
+    keys = await changes.signing_keys()
+    if signing_kid(keys, act.now_s) is None:
+        return await _publish(changes, master, act, signs_from_s=0)
+    earliest_s = act.now_s - LONGEST_WINDOW_S
+    ends = [k.retired_at_s for k in keys if k.retired_at_s is not None and k.retired_at_s > earliest_s]
+    if any(signing_kid(keys, start_s) is None for start_s in (earliest_s, *ends)):
+        # The oldest that still signs, so that the newest stays the newest.
+        oldest = min((k for k in keys if k.retired_at_s is None), key=lambda k: k.signs_from_s)
+        await changes.put_signing_key(msgspec.structs.replace(oldest, signs_from_s=0))
+    return None
+
+
+async def _publish(changes: Changes, master: MasterKeys, act: Act, signs_from_s: int) -> str:
+    kid, private, public = new_private_key()
+    await changes.put_signing_key(
+        SigningKeyRecord(
+            kid=kid,
+            public_key=public,
+            private_sealed=master.seal(private, "signing_key", kid),
+            published_at_s=act.now_s,
+            signs_from_s=signs_from_s,
+            retired_at_s=None,
+        )
+    )
+    await changes.record(act.event(EventKind.KEY_PUBLISHED, kid=kid, signs_from_s=str(signs_from_s)))
+    return kid
+
+
+def _find(keys: Sequence[SigningKeyRecord], kid: str) -> SigningKeyRecord:
+    for key in keys:
+        if key.kid == kid:
+            return key
+    raise _unknown(kid)
+
+
+def _unknown(kid: str) -> UnknownEntity:
+    return UnknownEntity(f"key {kid:.60}: unknown")

@@ -1,0 +1,1 @@
+"""World files that come with the package."""
