@@ -5,23 +5,27 @@ from collections.abc import Mapping, Sequence
 Json = Mapping[str, object]
 
 TEXT: Json = {"type": "string"}
+WHOLE: Json = {"type": "integer"}
+
+
+HEADERS: Mapping[str, str] = {
+    "facebook-api-version": "The version that answered: another than the one asked for when that one has expired.",
+    "x-fb-request-id": "Equal to `fbtrace_id` of a refusal; operators look a request up by it.",
+    "x-app-usage": "The app's calls of the last hour in percent of its limit, as JSON.",
+    "x-business-use-case-usage": "The same for this one business, with the minutes until calls are possible again.",
+    "Cache-Control": "Tokens and refusals are never to be stored.",
+    "Vary": "Authorization.",
+    "Referrer-Policy": "no-referrer.",
+    "WWW-Authenticate": "The challenge (RFC 6750 or RFC 7617).",
+    "Allow": "Methods that the path is served for.",
+    "Retry-After": "Whole seconds until the next call can succeed.",
+}
+"""What each response header says."""
 
 
 def headers() -> Json:
     """Response headers that the operations refer to."""
-    described = {
-        "facebook-api-version": "The version that answered: another than the one asked for when that one has expired.",
-        "x-fb-request-id": "Equal to `fbtrace_id` of a refusal; operators look a request up by it.",
-        "x-app-usage": "The app's calls of the last hour in percent of its limit, as JSON.",
-        "x-business-use-case-usage": "The same for this one business, with the minutes until calls are possible again.",
-        "Cache-Control": "Tokens and refusals are never to be stored.",
-        "Vary": "Authorization.",
-        "Referrer-Policy": "no-referrer.",
-        "WWW-Authenticate": "The challenge (RFC 6750 or RFC 7617).",
-        "Allow": "Methods that the path is served for.",
-        "Retry-After": "Whole seconds until the next call can succeed.",
-    }
-    return {name: {"description": text, "schema": TEXT} for name, text in described.items()}
+    return {name: {"description": text, "schema": TEXT} for name, text in HEADERS.items()}
 
 
 def object_of(properties: Mapping[str, object], required: Sequence[str]) -> Json:
@@ -38,12 +42,11 @@ def access_token() -> Json:
 
 def graph_error() -> Json:
     """The error envelope (contract: GraphAPIError), all optional members named."""
-    whole = {"type": "integer"}
     members: Json = {
         "message": {**TEXT, "description": "For the developer who reads the log."},
         "type": {**TEXT, "description": "The family of the error."},
-        "code": {**whole, "description": "What to decide on."},
-        "error_subcode": {**whole, "description": "A finer code, where there is one."},
+        "code": {**WHOLE, "description": "What to decide on."},
+        "error_subcode": {**WHOLE, "description": "A finer code, where there is one."},
         "is_transient": {"type": "boolean", "description": "Present and true when a later try may succeed."},
         "error_user_title": {**TEXT, "description": "A heading to show to a person."},
         "error_user_msg": {**TEXT, "description": "A sentence to show to a person."},
@@ -58,7 +61,7 @@ def introspection() -> Json:
     detail = object_of({"type": TEXT, "actions": _texts(), "waba_ids": _texts()}, ["type"])
     members: dict[str, object] = {"active": {"type": "boolean"}}
     members.update(dict.fromkeys(texts, TEXT))
-    members.update(dict.fromkeys(("exp", "iat"), {"type": "integer"}))
+    members.update(dict.fromkeys(("exp", "iat"), WHOLE))
     return object_of({**members, "authorization_details": {"type": "array", "items": detail}}, ["active"])
 
 
