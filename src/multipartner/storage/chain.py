@@ -120,9 +120,14 @@ def append_change(connection: sqlite3.Connection, entries: Sequence[Entry]) -> N
 
 
 def connect(path: Path, busy_s: float, *, durable: bool = True) -> sqlite3.Connection:
-    """Open an existing trail file for writing in this thread; raises sqlite3.Error."""
+    """Open an existing trail file for writing, by one thread at a time; raises sqlite3.Error."""
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=busy_s, isolation_level=None, cached_statements=300
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=busy_s,
+        isolation_level=None,
+        cached_statements=300,
+        check_same_thread=False,
     )
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     return connection

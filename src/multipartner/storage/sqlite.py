@@ -46,6 +46,10 @@ class SqliteReader:
     `stale_for_s`: how long `poll` may go on without having been able to confirm the feed.
     """
 
+    _seen: int
+    _version: int
+    _last: tuple[Any, ...] | None
+
     def __init__(self, path: Path, *, stale_for_s: float = 1.0, limits: rows.LimitDefaults = rows.LimitDefaults()) -> None:  # noqa: B008 - immutable
         self._path = path
         self._limits = limits
@@ -152,8 +156,12 @@ class SqliteReader:
         return [Change(_KINDS[kind], key1, key2) for _, kind, key1, key2 in found]
 
     def _adopt(self, opened: "_Opened") -> None:
-        self._opened, self._connection, self._view = opened, opened.connection, opened.bell.view
-        self._seen, self._version, self._last = opened.seen, opened.version, opened.last
+        self._opened = opened
+        self._connection = opened.connection
+        self._view = opened.bell.view
+        self._seen = opened.seen
+        self._version = opened.version
+        self._last = opened.last
 
     def _read(self, text: str, parameters: dict[str, str] | None = None) -> list[tuple[Any, ...]]:
         try:
