@@ -1,0 +1,237 @@
+"""Where concrete classes are named: one process's parts, put together from the settings.
+
+A `Service` belongs to one process: make it after any fork.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Collection
+from typing import Final
+
+import msgspec
+
+from multipartner import keyfile
+from multipartner.crypto.sealing import MasterKeys, SealBroken
+from multipartner.domain.keyring import signing_kid
+from multipartner.domain.lifetime import Lifetime
+from multipartner.domain.model import Instant
+from multipartner.domain.reasons import Reason
+from multipartner.issuing.authenticate import Authenticator, MacKeys
+from multipartner.issuing.corridor import Corridor, Stations
+from multipartner.issuing.introspect import Introspector
+from multipartner.issuing.issue import Issuer, Issuing
+from multipartner.issuing.keyring import KeyRing
+from multipartner.issuing.limits import Limiter
+from multipartner.settings import Settings
+from multipartner.storage.migrate import DatabaseVersionError, check_version
+from multipartner.storage.ports import StorageUnavailable, TrailUnavailable
+from multipartner.storage.rows import LimitDefaults
+from multipartner.storage.sqlite import SqliteReader
+from multipartner.storage.trail import SqliteTrail
+from multipartner.web import docs
+from multipartner.web.access_token import AccessToken
+from multipartner.web.addresses import Addresses
+from multipartner.web.asgi import Receive, Send
+from multipartner.web.guard import Guard, Route, Surroundings, read_clocks
+from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH, Introspection, KeySet, Metadata
+from multipartner.web.observing import Log, Observer
+from multipartner.web.vitals import Check, Vitals
+from multipartner.wire.answer import render
+from multipartner.wire.versions import answering
+
+REPORT_EVERY_S: Final = 1.0
+
+
+class StartRefused(Exception):  # noqa: N818 - a verdict
+    """The service cannot start; the text is one line: what is wrong, and the fix."""
+
+
+def _nothing(_told: object) -> None:
+    pass
+
+
+class Watchers(msgspec.Struct, frozen=True):
+    """Who is told what happens: each request worth a line, each unexpected error (by trace id, within its handler), the vitals
+    once a second.
+    """  # noqa: D205 - one thought
+
+    log: Log = _nothing
+    log_error: Callable[[str], None] = _nothing
+    report: Callable[[Vitals], None] = _nothing
+
+
+def check_start(settings: Settings) -> None:
+    """Return if a service can start with these settings; nothing is written and nothing stays open.
+
+    Raises StartRefused.
+    """
+    try:
+        master = keyfile.read(settings.master_key_file)
+        check_version(settings.database, settings.trail_file)
+        for path in (settings.database, settings.trail_file, settings.database.parent, settings.trail_file.parent):
+            if not os.access(path, os.W_OK):
+                raise StartRefused(f"{path}: cannot be written; give it to the user that serves")
+        asyncio.run(_check_keys(settings, master))
+    except (keyfile.KeyFileError, DatabaseVersionError, StorageUnavailable) as error:
+        raise StartRefused(str(error)) from error
+
+
+async def _check_keys(settings: Settings, master: MasterKeys) -> None:
+    reader = _reader(settings)
+    try:
+        await _open_seals(reader, master)
+    finally:
+        reader.close()
+
+
+async def _open_seals(reader: SqliteReader, master: MasterKeys) -> None:
+    """See that the stored keys open under this master key, and that there is one to sign with. Raises StartRefused."""
+    signing, sealed = await reader.signing_keys(), await reader.sealed_keys()
+    if not any(record.purpose == "mac" for record in sealed):
+        raise StartRefused("the database has no deployment; run `multipartner init`")
+    kid = signing_kid(list(signing), read_clocks().wall_s)
+    if kid is None:
+        raise StartRefused("the database has no signing key; run `multipartner keys rotate --now`")
+    try:
+        for record in sealed:
+            master.open(record.sealed, "sealed_key", record.id)
+        for key in signing:
+            if key.kid == kid:
+                master.open(key.private_sealed, "signing_key", kid)
+    except SealBroken as error:
+        raise StartRefused(f"the master key file does not fit this database ({error}); name the file it was made with") from error
+
+
+def _reader(settings: Settings) -> SqliteReader:
+    limits = LimitDefaults(settings.calls_per_hour, settings.calls_per_business_per_hour)
+    return SqliteReader(settings.database, stale_for_s=settings.stale_for_s, limits=limits)
+
+
+def issuer_of(settings: Settings) -> Issuer:
+    """The names and the lifetime that stand in tokens."""
+    lifetime = Lifetime(settings.token_lifetime_s, settings.reissue_s)
+    return Issuer(settings.issuer_url, settings.audience or settings.issuer_url, lifetime)
+
+
+class Service:
+    """One process's corridor with its store, trail and keys. `app` is the ASGI application; its lifespan opens and closes all.
+
+    Making one opens the database; raises KeyFileError, StorageUnavailable.
+    """
+
+    def __init__(self, settings: Settings, workers: int, watchers: Watchers, clock: Callable[[], Instant]) -> None:
+        self._watchers = watchers
+        self._clock = clock
+        self._trail_path = settings.trail_file
+        names = issuer_of(settings)
+        self._lifetime = names.lifetime
+        self._master = keyfile.read(settings.master_key_file)
+        self._reader = _reader(settings)
+        self._trail = SqliteTrail(settings.trail_file, explain_kept=settings.explain_kept)
+        mac_keys = MacKeys(self._reader, self._master)
+        self._ring = KeyRing(self._reader, self._master, names.lifetime.lifetime_s)
+        limiter = Limiter(settings.failures_per_hour, workers)
+        authenticate = Authenticator(self._reader, self._master, mac_keys, accept_query_token=settings.accept_query_token)
+        issue = Issuing(self._ring, self._trail, names, render)
+        stations = Stations(authenticate, limiter, self._ring, issue)
+        self._corridor = Corridor(self._reader, self._trail, stations, settings.cache_size)
+        self._observer = Observer(watchers.log, settings.log_successes)
+        introspect = Introspector(self._reader, self._corridor, self._ring, mac_keys, names)
+        versions = answering(settings.versions)
+        routes = (
+            Route(JWKS_PATH.encode(), ("GET",), KeySet(self._ring, self._observer)),
+            Route(METADATA_PATH.encode(), ("GET",), Metadata(names.issuer, self._observer)),
+            Route(INTROSPECTION_PATH.encode(), ("POST",), Introspection(introspect, limiter, self._observer)),
+            *docs.routes(names.issuer, settings.versions, self._observer),
+        )
+        surroundings = Surroundings(Addresses(settings.trusted_proxies), self._observer, watchers.log_error, clock)
+        self.app = Guard(
+            AccessToken(versions, self._corridor, self._observer, settings.cache_size), routes, surroundings, self._lifespan
+        )
+        self._open = False
+        self._trail_refusals = 0
+
+    async def open(self) -> None:
+        """Read the keys and open the trail. Raises StartRefused, StorageUnavailable, TrailUnavailable."""
+        await _open_seals(self._reader, self._master)
+        await self._ring.load()
+        await self._trail.open(self._clock().wall_s)
+        self._open = True
+        self._report()
+
+    async def close(self) -> None:
+        """Report for the last time, bring the trail to its end, let go of the database. Does not raise; once is enough."""
+        if not self._open:
+            return
+        self._open = False
+        self._report()
+        await self._trail.close(self._clock().wall_s)
+        self._reader.close()
+
+    def vitals(self) -> Vitals:
+        """Look at everything that serving needs."""
+        now = self._clock()
+        counts = self._observer.snapshot()
+        failing = self._failing(now, sum(n for key, n in counts.items() if key[2] is Reason.TRAIL_UNAVAILABLE))
+        return Vitals(
+            counts=counts,
+            unlogged=self._observer.unlogged,
+            feed_lag_s=self._reader.lag_s(now.boot_ns),
+            cached_grants=len(self._corridor._grants),  # noqa: SLF001 - a gauge; the corridor has no other use for such a door
+            trail_queue=len(self._trail._refusals),  # noqa: SLF001 - as above
+            trail_dropped=self._trail.dropped,
+            failing=frozenset(failing),
+        )
+
+    def _failing(self, now: Instant, trail_refusals: int) -> Collection[Check]:
+        failing = set()
+        try:
+            self._corridor.catch_up(now.boot_ns)
+        except StorageUnavailable:
+            failing.add(Check.DATABASE)
+        try:
+            if self._ring.signer(now.wall_s) is None:
+                failing.add(Check.SIGNING_KEY)
+        except (SealBroken, RuntimeError):
+            failing.add(Check.SIGNING_KEY)
+        if trail_refusals > self._trail_refusals or not os.access(self._trail_path, os.W_OK):
+            failing.add(Check.TRAIL)
+        self._trail_refusals = trail_refusals
+        return failing
+
+    def _report(self) -> None:
+        self._watchers.report(self.vitals())
+
+    async def _report_often(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_EVERY_S)
+            with contextlib.suppress(StorageUnavailable):
+                await self._ring.load()
+            self._report()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.open()
+        except (StartRefused, StorageUnavailable, TrailUnavailable) as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        reporting = asyncio.create_task(self._report_often())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        reporting.cancel()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def build_service(
+    settings: Settings, *, workers: int = 1, watchers: Watchers | None = None, clock: Callable[[], Instant] = read_clocks
+) -> Service:
+    """Put one process's service together. Raises KeyFileError, StorageUnavailable."""
+    return Service(settings, workers, watchers or Watchers(), clock)
+
+
+def build_app(settings: Settings, *, workers: int = 1, log: Log = _nothing) -> Guard:
+    """The ASGI application alone, for whoever brings a server; it needs its lifespan. Raises as `build_service`."""
+    return build_service(settings, workers=workers, watchers=Watchers(log=log)).app
