@@ -45,12 +45,20 @@ class OutboxRow(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
-class _Stamp(msgspec.Struct):
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event as it stands in the trail, kinds that this version does not know included; see `domain.events.Event`."""
+
+    kind: str
     at_s: int
+    actor: str
     trace_id: str = ""
+    app_id: str = ""
+    solution_id: str = ""
+    business_id: str = ""
+    detail: dict[str, str] = {}
 
 
-_read_stamp = msgspec.json.Decoder(_Stamp)
+_line_decoder = msgspec.json.Decoder(Line)
 
 _HEAD: Final = sqlite_text(
     sa.select(trail_event.c.seq, trail_event.c.hash)
@@ -164,5 +172,13 @@ class TrailFile:
 
 def entry_of(body: bytes, outbox_id: int | None = None) -> Entry:
     """Make an entry of an event's JSON."""
-    stamp = _read_stamp.decode(body)
-    return Entry(stamp.at_s, stamp.trace_id, body, outbox_id)
+    line = _line_decoder.decode(body)
+    return Entry(line.at_s, line.trace_id, body, outbox_id)
+
+
+def read_line(body: bytes) -> Line | None:
+    """Read an event's JSON; None when it is none."""
+    try:
+        return _line_decoder.decode(body)
+    except msgspec.MsgspecError:
+        return None
