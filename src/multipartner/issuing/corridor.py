@@ -123,6 +123,10 @@ class Corridor:
         return await self._loads.run((tenant, epoch), lambda: self._load(tenant, epoch))
 
     async def _load(self, tenant: Tenant, epoch: int) -> GrantEntry:
+        entry = self._grants.get(tenant)
+        if entry is not None:
+            # Taken over from a cancelled leader, after another one did the work already.
+            return entry
         entry = GrantEntry(await self._reader.facts(tenant), {})
         # Only what can lead to a token is kept: refusals cost a read each, are counted by the limiter, and a customer who
         # shares is served by the next request. A load that a change overtook serves its waiters and is not kept.

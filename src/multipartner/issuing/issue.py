@@ -96,5 +96,11 @@ class Issuing:
             rendered.jti,
             {"scope": " ".join(sorted(p.value for p in permit.permissions)), "expires_at": str(rendered.expires_at_s)},
         )
-        await self._records.run((rendered.jti, caller.credential_id), lambda: self._trail.record(event))
-        rendered.recorded.add(caller.credential_id)
+
+        async def record() -> None:
+            # Whoever takes over from a cancelled leader may come after another one who did already.
+            if caller.credential_id not in rendered.recorded:
+                await self._trail.record(event)
+                rendered.recorded.add(caller.credential_id)
+
+        await self._records.run((rendered.jti, caller.credential_id), record)

@@ -30,6 +30,8 @@ class Prepared(msgspec.Struct):
 
     warm: Warm
     headers: tuple[tuple[bytes, bytes], ...]
+    percents: tuple[int, int] = (-1, -1)
+    usage: tuple[tuple[bytes, bytes], ...] = ()
     touched: bool = False
     alive: bool = True
 
@@ -62,8 +64,10 @@ class AccessToken:
         self._counts[ROUTE, 200, None] += 1
         if self._observer.wants_success():
             self._observer.success(_seen_again(prepared, address, trace_id))
-        body = prepared.warm.rendered.body
-        return [*prepared.headers, (b"x-fb-request-id", trace_id), *usage_headers(usage)], body
+        percents = (usage.app_percent, usage.business_percent)
+        if percents != prepared.percents:
+            prepared.percents, prepared.usage = percents, tuple(usage_headers(usage))
+        return [(b"x-fb-request-id", trace_id), *prepared.headers, *prepared.usage], prepared.warm.rendered.body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival, named: Mapping[bytes, bytes]) -> None:
         """`named` maps each header's name to its value; the guard has seen to it that Authorization came once."""

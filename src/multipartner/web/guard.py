@@ -99,14 +99,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's start and stop."""
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1000})
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._not_http(scope, receive, send)
+            return
         trace_id = self._trace_ids.take()
         listed = scope["headers"]
         named = dict(listed)
@@ -141,6 +136,12 @@ class Guard:
             # A client that went away, or an answer half sent, cannot be told; the server must not log the text of it.
             with contextlib.suppress(Exception):
                 await refuse(send, Reason.UNEXPECTED, trace_id.decode())
+
+    async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
 
     async def _refuse_early(self, send: Send, raw_path: bytes, arrival: Arrival, fault: str) -> None:
         reason = Reason.MALFORMED_FRAMING if fault else Reason.URL_TOO_LONG
