@@ -56,7 +56,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What `verify` saw. `pruned`: up to where retention took each chain; `pending`: what waits in the outbox (None: not asked)."""
+    """What `verify` saw. `pruned`: up to where retention took each chain; `pending`: rows in the outbox (None: not asked)."""
 
     chains: int
     events: int

@@ -21,7 +21,7 @@ def sqlite_text(statement: sa.ClauseElement) -> str:
     text = str(compiled)
     for name, value in compiled.params.items():
         if value is not None:
-            text = re.sub(rf":{name}\b", _literal(value), text)
+            text = re.sub(rf":{name}\b|__\[POSTCOMPILE_{name}\]", _literal(value), text)
     return text
 
 

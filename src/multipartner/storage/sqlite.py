@@ -153,7 +153,7 @@ class SqliteReader:
         self._last = found[-1]
         if any(row[1] not in _KINDS for row in found):
             return _EVERYTHING
-        return [Change(_KINDS[kind], key1, key2) for _, kind, key1, key2 in found]
+        return tuple(Change(_KINDS[kind], key1, key2) for _, kind, key1, key2 in found)
 
     def _adopt(self, opened: "_Opened") -> None:
         self._opened = opened
