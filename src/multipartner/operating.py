@@ -7,7 +7,7 @@ import msgspec
 
 from multipartner import keyfile
 from multipartner.crypto.sealing import MasterKeys
-from multipartner.partnering.acting import Act
+from multipartner.partnering.acting import Act, ChangeRefused
 from multipartner.partnering.keys import init_deployment
 from multipartner.settings import Settings
 from multipartner.storage.change_ports import ChangeStore
@@ -38,6 +38,15 @@ async def open_store(settings: Settings) -> AsyncIterator[ChangeStore]:
         yield SqlChangeStore(database)
     finally:
         await database.close()
+
+
+def refuse_existing(settings: Settings) -> None:
+    """Return if nothing is there yet of a deployment with these settings; raises ChangeRefused."""
+    for path in (settings.master_key_file, settings.database, settings.trail_file):
+        if path.exists() or path.is_symlink():
+            raise ChangeRefused(f"{path}: exists already; `init` makes a new deployment, name other files or move this one away")
+        if not path.parent.is_dir():
+            raise ChangeRefused(f"{path.parent}: there is no such folder; make it first")
 
 
 async def create_deployment(settings: Settings, act: Act) -> str:

@@ -1,7 +1,8 @@
 """The bundled demo world."""
 
-from conftest import DemoDeployment, demo_text
+import itertools
 
+from conftest import DemoDeployment, demo_text
 from multipartner.domain.world import World
 from multipartner.partnering import worldfile
 from multipartner.partnering.applying import export_world
@@ -16,12 +17,15 @@ def test_demo_world_is_valid_and_comes_back_equal(demo: DemoDeployment, demo_wor
 
 def test_demo_world_ids_are_no_sequence(demo_world: World) -> None:
     """The demo's ids are 15 to 17 digits and no two are neighbours."""
-    ids = [b.id for b in demo_world.businesses] + [w.id for b in demo_world.businesses for w in b.wabas]
-    ids += [a.id for a in demo_world.apps] + [s.id for s in demo_world.solutions] + [u.id for u in demo_world.system_users]
+    ids: list[str] = [w.id for b in demo_world.businesses for w in b.wabas]
+    ids.extend(b.id for b in demo_world.businesses)
+    ids.extend(a.id for a in demo_world.apps)
+    ids.extend(s.id for s in demo_world.solutions)
+    ids.extend(u.id for u in demo_world.system_users)
     numbers = sorted(int(i) for i in ids)
 
     assert all(15 <= len(i) <= 17 for i in ids)
-    assert all(b - a > 1000 for a, b in zip(numbers, numbers[1:], strict=False))
+    assert all(b - a > 1000 for a, b in itertools.pairwise(numbers))
 
 
 def test_applying_the_demo_again_changes_nothing(demo: DemoDeployment) -> None:

@@ -141,3 +141,17 @@ def _find(keys: Sequence[SigningKeyRecord], kid: str) -> SigningKeyRecord:
 
 def _unknown(kid: str) -> UnknownEntity:
     return UnknownEntity(f"key {kid:.60}: unknown")
+
+
+async def check_keys(store: ChangeStore, master: MasterKeys, now_s: int) -> str:
+    """Open every key of the deployment; returns the kid that signs now. Raises SealBroken, ChangeRefused."""
+    async with store.reading() as changes:
+        signing, sealed = await changes.signing_keys(), await changes.sealed_keys()
+    for record in sealed:
+        master.open(record.sealed, "sealed_key", record.id)
+    for key in signing:
+        master.open(key.private_sealed, "signing_key", key.kid)
+    kid = signing_kid(signing, now_s)
+    if kid is None:
+        raise ChangeRefused("no key signs now; run `multipartner keys rotate --now`")
+    return kid

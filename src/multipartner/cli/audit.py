@@ -1,0 +1,135 @@
+"""`audit`: does the trail still say what was written, and what does it say."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from multipartner.cli.calling import Call, command, fail, noun
+
+if TYPE_CHECKING:
+    from multipartner.settings import Settings
+    from multipartner.storage.audit import Report
+
+_Anchor = Annotated[
+    Path | None, typer.Option("--anchor", help="Anchor to check the ends against, from `audit anchor`.", show_default=False)
+]
+_Out = Annotated[Path | None, typer.Argument(help="New file to write; default: standard output.", show_default=False)]
+_App = Annotated[str, typer.Option(help="Only events of this app.", show_default=False)]
+_Solution = Annotated[str, typer.Option(help="Only events of this solution.", show_default=False)]
+_Business = Annotated[str, typer.Option(help="Only events of this business.", show_default=False)]
+_Since = Annotated[int, typer.Option(min=0, help="Only events from this second on (Unix time).", show_default=False)]
+_Count = Annotated[int, typer.Option("--lines", "-n", min=1, max=100_000, help="How many events.")]
+_Days = Annotated[
+    int | None, typer.Option(min=1, help="Days to keep; default: the setting trail_retention_days.", show_default=False)
+]
+
+_DAY_S = 86_400
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = noun(app, "audit", "The audit trail: verify, read, anchor, prune.")
+    command(group, "verify")(verify)
+    command(group, "anchor")(anchor)
+    command(group, "export")(export)
+    command(group, "tail")(tail)
+    command(group, "prune")(prune)
+
+
+def verify(call: Call, anchor: _Anchor = None) -> None:
+    """Check every link of every chain, and against an anchor every end. Exit code 1 if anything is wrong."""
+    from multipartner.storage import audit  # noqa: PLC0415 - not for --help
+
+    settings = _existing(call)
+    known = None
+    if anchor is not None:
+        try:
+            known = audit.read_anchor(anchor.read_bytes())
+        except ValueError as error:
+            raise fail(f"{anchor}: {error}") from None
+    report = audit.verify(settings.trail_file, known, settings.database)
+    call.tell(msgspec.to_builtins(report) | {"whole": report.whole}, _told(report))
+    if not report.whole:
+        raise typer.Exit(1)
+
+
+def anchor(call: Call, file: _Out = None) -> None:
+    """Write the head of every chain: keep it where nobody who can write the trail can."""
+    from multipartner.storage import audit  # noqa: PLC0415 - not for --help
+
+    heads = audit.heads(_existing(call).trail_file)
+    text = json.dumps(msgspec.to_builtins(heads), indent=2)
+    if file is None:
+        call.tell(msgspec.to_builtins(heads), text)
+        return
+    with file.open("x", encoding="utf-8") as out:
+        out.write(text + "\n")
+    call.tell({"file": str(file), "chains": len(heads)}, f"written: {file} ({len(heads)} chains)")
+
+
+def export(
+    call: Call, file: _Out = None, *, app: _App = "", solution: _Solution = "", business: _Business = "", since_s: _Since = 0
+) -> None:
+    """Write events as JSON lines, oldest first. Tokens are not in it, only their ids."""
+    from multipartner.storage.trail_reading import Filter  # noqa: PLC0415 - not for --help
+    from multipartner.storage.trail_reading import export as exported  # noqa: PLC0415 - as above
+
+    lines = exported(_existing(call).trail_file, Filter(app, solution, business, since_s))
+    if file is None:
+        for line in lines:
+            typer.echo(line)
+        return
+    call.tell({"file": str(file), "events": (count := _write(file, lines))}, f"written: {file} ({count} events)")
+
+
+def tail(call: Call, count: _Count = 20) -> None:
+    """Print the last events as JSON lines, oldest first."""
+    from multipartner.storage.trail_reading import tail as last  # noqa: PLC0415 - not for --help
+
+    for line in last(_existing(call).trail_file, count):
+        typer.echo(line)
+
+
+def prune(call: Call, days: _Days = None) -> None:
+    """Take out events older than the retention; what stays can still be verified."""
+    from multipartner.storage.retention import prune as pruned  # noqa: PLC0415 - not for --help
+
+    settings = _existing(call)
+    kept_days = days or settings.trail_retention_days
+    if kept_days is None:
+        raise fail("nothing says how long to keep events: give --days, or set MULTIPARTNER_TRAIL_RETENTION_DAYS")
+    before_s = call.now_s - kept_days * _DAY_S
+    count = pruned(settings.trail_file, before_s=before_s, at_s=call.now_s, actor=call.act.actor)
+    call.tell({"pruned": count}, f"{count} events older than {kept_days} days taken out")
+
+
+def _existing(call: Call) -> "Settings":
+    """Read the settings of a deployment whose files are at this program's version."""
+    from multipartner.storage.migrate import check_version  # noqa: PLC0415 - not for --help
+
+    settings = call.settings()
+    check_version(settings.database, settings.trail_file)
+    return settings
+
+
+def _write(file: Path, lines: Iterator[str]) -> int:
+    count = 0
+    with file.open("x", encoding="utf-8") as out:
+        for line in lines:
+            out.write(line + "\n")
+            count += 1
+    return count
+
+
+def _told(report: "Report") -> str:
+    lines = [f"{finding.chain} {finding.seq or ''}: {finding.text}" for finding in report.findings]
+    lines.append(f"{'whole' if report.whole else 'NOT WHOLE'}: {report.events} events in {report.chains} chains")
+    if report.pruned:
+        lines.append(f"retention took the beginning of {len(report.pruned)} chains")
+    if report.pending:
+        lines.append(f"{report.pending} events wait in the database to be moved")
+    return "\n".join(lines)

@@ -1,0 +1,44 @@
+"""`init` and `migrate`: the files of a deployment."""
+
+import asyncio
+
+import typer
+
+from multipartner.cli.calling import Call, command
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app, "init")(init)
+    command(app, "migrate")(migrate)
+
+
+def init(call: Call) -> None:
+    """Make a new deployment: master key file, databases, first keys. Nothing that exists is overwritten."""
+    from multipartner import keyfile  # noqa: PLC0415 - not for --help
+    from multipartner.operating import create_deployment, refuse_existing  # noqa: PLC0415 - as above
+
+    settings = call.settings()
+    refuse_existing(settings)
+    keyfile.create(settings.master_key_file)
+    kid = asyncio.run(create_deployment(settings, call.act))
+    facts = {
+        "database": str(settings.database),
+        "trail": str(settings.trail_file),
+        "master_key_file": str(settings.master_key_file),
+        "signing_key": kid,
+    }
+    text = (
+        f"database     {settings.database}\ntrail        {settings.trail_file}\nmaster key   {settings.master_key_file}\n"
+        f"signing key  {kid}\nKeep a copy of the master key apart from the database: without it nothing here can be read again."
+    )
+    call.tell(facts, text)
+
+
+def migrate(call: Call) -> None:
+    """Bring the databases to this program's version. Does nothing if they are."""
+    from multipartner.operating import migrate_deployment  # noqa: PLC0415 - not for --help
+
+    settings = call.settings()
+    asyncio.run(migrate_deployment(settings))
+    call.tell({"database": str(settings.database), "trail": str(settings.trail_file)}, f"{settings.database}: up to date")

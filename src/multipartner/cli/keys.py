@@ -1,0 +1,75 @@
+"""`keys`: the ring of signing keys."""
+
+import asyncio
+import datetime as dt
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from multipartner.cli.calling import Call, command, noun, table
+
+if TYPE_CHECKING:
+    from multipartner.partnering.keys import Dropped
+
+_Kid = Annotated[str, typer.Argument(metavar="KID", help="Id of the key, as `keys list` shows it.", show_default=False)]
+_Now = Annotated[
+    bool, typer.Option("--now", help="Sign at once: verifiers that keep the key set refuse its tokens for some minutes.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = noun(app, "keys", "The ring of signing keys: published, signing, verifying, gone.")
+    command(group, "list")(list_)
+    command(group, "rotate")(rotate)
+    command(group, "retire", takes_dashes=True)(retire)
+    command(group, "drop", takes_dashes=True)(drop)
+
+
+def list_(call: Call) -> None:
+    """List the keys, oldest first, and what each does now."""
+    from multipartner.partnering.keys import list_keys  # noqa: PLC0415 - not for --help
+
+    lifetime_s = call.settings().token_lifetime_s
+    rows = [msgspec.structs.asdict(key) for key in call.read(lambda store: list_keys(store, call.now_s, lifetime_s))]
+    call.tell(rows, table(rows, ("kid", "state", "published_at_s", "signs_from_s", "retired_at_s"), "no keys"))
+
+
+def rotate(call: Call, *, now: _Now = False) -> None:
+    """Publish a new key. It signs as soon as every verifier can have fetched it; the keys before it verify until retired."""
+    from multipartner.operating import open_operator  # noqa: PLC0415 - not for --help
+    from multipartner.partnering.keys import rotate as rotate_  # noqa: PLC0415 - as above
+
+    settings = call.settings()
+
+    async def rotated() -> tuple[str, int]:
+        async with open_operator(settings) as operator:
+            return await rotate_(operator.store, operator.master, call.act, at_once=now)
+
+    kid, signs_from_s = asyncio.run(rotated())
+    when = dt.datetime.fromtimestamp(signs_from_s, dt.UTC).isoformat()
+    warning = "\nWarning: a verifier that fetched the key set before refuses its tokens until it fetches it again." if now else ""
+    call.tell({"kid": kid, "signs_from_s": signs_from_s}, f"key {kid}: published, signs from {when}{warning}")
+
+
+def retire(call: Call, kid: _Kid) -> None:
+    """Stop a key from signing; what it signed verifies to its expiry. Refused if no other key signs."""
+    from multipartner.partnering.keys import retire as retire_  # noqa: PLC0415 - not for --help
+
+    call.change(lambda store: retire_(store, call.act, kid))
+
+
+def drop(call: Call, kid: _Kid) -> None:
+    """Delete a compromised key: every token issued before is dead at once, and another key signs in its place."""
+    from multipartner.operating import open_operator  # noqa: PLC0415 - not for --help
+    from multipartner.partnering.keys import drop as drop_  # noqa: PLC0415 - as above
+
+    settings = call.settings()
+
+    async def dropped() -> "Dropped":
+        async with open_operator(settings) as operator:
+            return await drop_(operator.store, operator.master, call.act, kid)
+
+    done = asyncio.run(dropped())
+    call.tell({"dropped": kid, "replacement": done.replacement, "text": done.text}, done.text)

@@ -1,0 +1,77 @@
+"""`app`, `solution`, `share` and `grant`: what ends, and what is resumed."""
+
+from typing import Annotated
+
+import typer
+
+from multipartner.cli.calling import Call, command, noun
+
+_AppArgument = Annotated[str, typer.Argument(metavar="APP", help="Id of the app.", show_default=False)]
+_SolutionArgument = Annotated[str, typer.Argument(metavar="SOLUTION", help="Id of the solution.", show_default=False)]
+_Business = Annotated[str, typer.Option(help="Id of the customer's business.", show_default=False)]
+_Solution = Annotated[str, typer.Option(help="Id of the solution.", show_default=False)]
+_App = Annotated[str, typer.Option(help="Id of the app.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    apps = noun(app, "app", "Suspend and resume apps.")
+    command(apps, "suspend")(suspend)
+    command(apps, "resume")(resume)
+    solutions = noun(app, "solution", "End solutions.")
+    command(solutions, "deactivate")(deactivate)
+    shares = noun(app, "share", "Withdraw what a business shares with a solution.")
+    command(shares, "revoke")(revoke_share)
+    grants = noun(app, "grant", "Take one app out of a share, and put it back.")
+    command(grants, "revoke")(revoke_grant)
+    command(grants, "restore")(restore_grant)
+
+
+def suspend(call: Call, app: _AppArgument) -> None:
+    """Suspend an app: it gets no tokens, and those it has are dead at once."""
+    from multipartner.domain.model import AppId  # noqa: PLC0415 - not for --help
+    from multipartner.partnering import lives  # noqa: PLC0415 - as above
+
+    call.change(lambda store: lives.suspend_app(store, call.act, AppId(app)))
+
+
+def resume(call: Call, app: _AppArgument) -> None:
+    """Resume a suspended app: it can have new tokens; the old ones stay dead."""
+    from multipartner.domain.model import AppId  # noqa: PLC0415 - not for --help
+    from multipartner.partnering import lives  # noqa: PLC0415 - as above
+
+    call.change(lambda store: lives.resume_app(store, call.act, AppId(app)))
+
+
+def deactivate(call: Call, solution: _SolutionArgument) -> None:
+    """End a solution: all tokens for it are dead at once."""
+    from multipartner.domain.model import SolutionId  # noqa: PLC0415 - not for --help
+    from multipartner.partnering import lives  # noqa: PLC0415 - as above
+
+    call.change(lambda store: lives.deactivate_solution(store, call.act, SolutionId(solution)))
+
+
+def revoke_share(call: Call, business: _Business, solution: _Solution) -> None:
+    """Withdraw a share, for both apps of the solution: all tokens for it are dead at once. The connections stay."""
+    from multipartner.domain.model import BusinessId, SolutionId  # noqa: PLC0415 - not for --help
+    from multipartner.partnering import lives  # noqa: PLC0415 - as above
+
+    call.change(lambda store: lives.revoke_share(store, call.act, BusinessId(business), SolutionId(solution)))
+
+
+def revoke_grant(call: Call, business: _Business, solution: _Solution, app: _App) -> None:
+    """Take one app out of a share: its tokens for this business are dead at once, the other app's are not."""
+    from multipartner.domain.model import AppId, BusinessId, SolutionId, Tenant  # noqa: PLC0415 - not for --help
+    from multipartner.partnering import lives  # noqa: PLC0415 - as above
+
+    tenant = Tenant(AppId(app), SolutionId(solution), BusinessId(business))
+    call.change(lambda store: lives.revoke_grant(store, call.act, tenant))
+
+
+def restore_grant(call: Call, business: _Business, solution: _Solution, app: _App) -> None:
+    """Put an app back into a share: it can have new tokens; the old ones stay dead."""
+    from multipartner.domain.model import AppId, BusinessId, SolutionId, Tenant  # noqa: PLC0415 - not for --help
+    from multipartner.partnering import lives  # noqa: PLC0415 - as above
+
+    tenant = Tenant(AppId(app), SolutionId(solution), BusinessId(business))
+    call.change(lambda store: lives.restore_grant(store, call.act, tenant))
