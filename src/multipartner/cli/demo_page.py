@@ -66,7 +66,7 @@ def _token(token: Secret) -> list[Text]:
     lines = [Text(), Text("The granular token, decoded", "bold"), Text(f"  {json.dumps(header)}"[:WIDTH])]
     for name, value in claims.items():
         if name == "authorization_details":
-            lines += [Text(f"  {name:<12}[{{ {value[0]['type']}", "cyan")]
+            lines += [Text(f"  {name} [{{ {value[0]['type']}", "cyan")]
             lines += [Text(f"    {key:<10}{' '.join(part)}") for key, part in value[0].items() if isinstance(part, list)]
             lines[-1].append(" }]", "cyan")
         else:
@@ -78,7 +78,7 @@ def _token(token: Secret) -> list[Text]:
 def _end(caller: DemoCaller, operations_url: str) -> list[Text]:
     return [
         Text(),
-        Text(f"Documentation {caller.url}/docs   metrics {operations_url}/metrics   Ctrl-C stops and cleans up", "bold"),
+        Text(f"{caller.url}/docs explains, {operations_url}/metrics counts. Ctrl-C stops and cleans up.", "bold"),
     ]
 
 
