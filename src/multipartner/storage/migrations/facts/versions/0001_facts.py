@@ -44,7 +44,7 @@ def _keys() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("generation", sa.String(length=11), nullable=False),
         sa.Column("changed_at_s", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("id = 1", name="ck_deployment_single"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_deployment_single")),
         sa.PrimaryKeyConstraint("id", name="pk_deployment"),
     )
     op.create_table(
@@ -53,7 +53,7 @@ def _keys() -> None:
         sa.Column("purpose", sa.Text(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("created_at_s", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("purpose IN ('mac')", name="ck_sealed_key_purpose"),
+        sa.CheckConstraint("purpose IN ('mac')", name=op.f("ck_sealed_key_purpose")),
         sa.PrimaryKeyConstraint("id", name="pk_sealed_key"),
     )
     op.create_table(
@@ -99,7 +99,7 @@ def _identities() -> None:
         sa.Column("connected_businesses", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("generation", sa.String(length=11), nullable=False),
         sa.Column("changed_at_s", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("status IN ('ACTIVE', 'SUSPENDED')", name="ck_app_status"),
+        sa.CheckConstraint("status IN ('ACTIVE', 'SUSPENDED')", name=op.f("ck_app_status")),
         sa.ForeignKeyConstraint(["business_id"], ["business.id"], name="fk_app_business_id"),
         sa.PrimaryKeyConstraint("id", name="pk_app"),
     )
@@ -168,9 +168,9 @@ def _solutions() -> None:
         sa.Column("changed_at_s", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
             "status IN ('DRAFT', 'INITIATED', 'ACTIVE', 'PENDING_DEACTIVATION', 'REJECTED', 'DEACTIVATED')",
-            name="ck_solution_status",
+            name=op.f("ck_solution_status"),
         ),
-        sa.CheckConstraint("owner_app_id <> partner_app_id", name="ck_solution_two_apps"),
+        sa.CheckConstraint("owner_app_id <> partner_app_id", name=op.f("ck_solution_two_apps")),
         sa.ForeignKeyConstraint(["owner_app_id"], ["app.id"], name="fk_solution_owner_app_id"),
         sa.ForeignKeyConstraint(["partner_app_id"], ["app.id"], name="fk_solution_partner_app_id"),
         sa.PrimaryKeyConstraint("id", name="pk_solution"),
@@ -198,7 +198,7 @@ def _shares() -> None:
         sa.Column("permissions", sa.Text(), nullable=False),
         sa.Column("generation", sa.String(length=11), nullable=False),
         sa.Column("changed_at_s", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("status IN ('ACTIVE', 'WITHDRAWN')", name="ck_share_status"),
+        sa.CheckConstraint("status IN ('ACTIVE', 'WITHDRAWN')", name=op.f("ck_share_status")),
         sa.ForeignKeyConstraint(["business_id"], ["business.id"], name="fk_share_business_id"),
         sa.ForeignKeyConstraint(["solution_id"], ["solution.id"], name="fk_share_solution_id"),
         sa.PrimaryKeyConstraint("business_id", "solution_id", name="pk_share"),
@@ -228,7 +228,7 @@ def _shares() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("generation", sa.String(length=11), nullable=False),
         sa.Column("changed_at_s", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("status IN ('ACTIVE', 'REVOKED')", name="ck_app_grant_status"),
+        sa.CheckConstraint("status IN ('ACTIVE', 'REVOKED')", name=op.f("ck_app_grant_status")),
         sa.ForeignKeyConstraint(["app_id"], ["app.id"], name="fk_app_grant_app_id"),
         sa.ForeignKeyConstraint(
             ["business_id", "solution_id"],
