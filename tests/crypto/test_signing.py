@@ -68,11 +68,7 @@ _EXTRAS: list[dict[str, Any]] = [
         {"typ": "at+jwt", "kid": KID},
         *({**HEADER, "kid": kid} for kid in ("", "x" * 1000, "../../etc/passwd", "' OR 1=1 --", "https://evil.example", "\0", 5)),
         {"typ": "at+jwt", "alg": "EdDSA"},
-        *(
-            {**HEADER, **extra}
-            for extra in ({"jku": "https://evil.example"}, {"x5u": "x"}, {"jwk": jwk(KID, PUBLIC)}, {"x5c": []})
-        ),
-        *({**HEADER, **extra} for extra in _EXTRAS),
+        *({**HEADER, **more} for more in _EXTRAS),
         {**HEADER, "typ": "JWT"},
         {**HEADER, "typ": "AT+JWT"},
         {"alg": "EdDSA", "typ": "at+jwt", "kid": KID},
@@ -101,28 +97,27 @@ def test_a_key_answers_for_its_own_kid_only() -> None:
         RING.payload(_with_header(HEADER, OTHER_PRIVATE))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        ".",
-        "..",
-        "a.b",
-        TOKEN + "=",
-        TOKEN + ".",
-        TOKEN + " ",
-        " " + TOKEN,
-        TOKEN + "\n",
-        TOKEN.replace(".", ".."),
-        f"{TOKEN}.x.y",
-        "K" + TOKEN[1:],
-        "e" * 10000000,
-        TOKEN[:-1],
-        TOKEN[1:],
-        TOKEN.rpartition(".")[0] + ".",
-    ],
-    ids=range(16),
-)
+NO_TOKENS = [
+    "",
+    ".",
+    "..",
+    "a.b",
+    TOKEN + "=",
+    TOKEN + ".",
+    TOKEN + " ",
+    " " + TOKEN,
+    TOKEN + "\n",
+    TOKEN.replace(".", ".."),
+    f"{TOKEN}.x.y",
+    "\u212a" + TOKEN[1:],
+    "e" * 10_000_000,
+    TOKEN[:-1],
+    TOKEN[1:],
+    TOKEN.rpartition(".")[0] + ".",
+]
+
+
+@pytest.mark.parametrize("text", NO_TOKENS, ids=range(16))
 def test_nothing_but_three_canonical_segments_is_a_token(text: str) -> None:
     """Attacks 22, 25: padding, spaces, more or fewer segments, and texts too long are refused before anything is decoded."""
     with pytest.raises(TokenRefused):

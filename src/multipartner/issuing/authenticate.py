@@ -6,12 +6,17 @@ import os
 
 import msgspec
 
-from multipartner.crypto.credentials import CredentialType, MacKey, identifier_of, mac_matches, proof_matches
+from multipartner.crypto.credentials import IDENTIFIER_CHARS, CredentialType, MacKey, identifier_of, mac_matches, proof_matches
 from multipartner.crypto.sealing import MasterKeys
 from multipartner.domain.model import Ask, Caller, CredentialId
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.cache import BoundedCache, SingleFlight
 from multipartner.storage.ports import CallerRecord, Reader, StorageUnavailable
+
+BEARER = b"Bearer " + CredentialType.CALLER.value.encode() + b"_"
+"""How the Authorization of every caller token begins; the identifier follows, up to `IDENTIFIER_END`."""
+
+IDENTIFIER_END = len(BEARER) + IDENTIFIER_CHARS
 
 _NO_KEY = MacKey("none", bytes(32))
 _NO_MAC = bytes(32)

@@ -10,7 +10,9 @@ from multipartner.issuing.authenticate import MacKeys
 from multipartner.issuing.corridor import Corridor
 from multipartner.issuing.issue import Issuer
 from multipartner.issuing.keyring import KeyRing
-from multipartner.storage.ports import Reader
+from multipartner.storage.ports import Reader, StorageUnavailable
+
+__all__ = ["Introspection", "Introspector", "StorageUnavailable"]
 
 
 class Introspection(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from multipartner.crypto.credentials import IDENTIFIER_CHARS
 from multipartner.domain.model import Ask, Instant
 from multipartner.domain.reasons import Reason, Refusal
+from multipartner.issuing.authenticate import BEARER, IDENTIFIER_END
 from multipartner.issuing.cache import BoundedCache
 from multipartner.issuing.corridor import Corridor, Outcome, Warm
 from multipartner.issuing.limits import Usage
@@ -21,8 +21,7 @@ from multipartner.wire.ask import Arrival, AskParser, is_plain
 
 ROUTE = "access_token"
 
-_BEARER = b"Bearer mpc_"
-_IDENTIFIER_END = len(_BEARER) + IDENTIFIER_CHARS
+_IDENTIFIER = slice(len(BEARER), IDENTIFIER_END)
 
 
 class Prepared(msgspec.Struct):
@@ -54,8 +53,8 @@ class AccessToken:
 
         For a GET without body only. What is kept was asked for with a plain query, so no key of the cache holds a secret.
         """
-        prepared = self._prepared.get((authorization[11:_IDENTIFIER_END], scope["raw_path"], scope["query_string"]))
-        if prepared is None or authorization[:11] != _BEARER:
+        prepared = self._prepared.get((authorization[_IDENTIFIER], scope["raw_path"], scope["query_string"]))
+        if prepared is None or not authorization.startswith(BEARER):
             return None
         usage = self._corridor.again(prepared.warm, authorization[7:], address, now)
         if usage is None:
@@ -93,7 +92,7 @@ class AccessToken:
             return await self._answer_refused(send, ask, outcome, listed[len(headers.ANSWER) :])
         self._counts[ROUTE, 200, None] += 1
         if outcome.warm is not None and is_plain(scope["query_string"]) and b"authorization" in named:
-            key = (named[b"authorization"][11:_IDENTIFIER_END], scope["raw_path"], scope["query_string"])
+            key = (named[b"authorization"][_IDENTIFIER], scope["raw_path"], scope["query_string"])
             self._prepared.put(key, Prepared(outcome.warm, (*headers.ANSWER, self._version_headers[ask.version])))
         await answer(send, 200, listed, outcome.body)
         if self._observer.wants_success():

@@ -8,10 +8,9 @@ from urllib.parse import parse_qsl, unquote_plus
 import msgspec
 
 from multipartner.domain.keyring import KEY_SET_MAX_AGE_S
-from multipartner.issuing.introspect import Introspector
+from multipartner.issuing.introspect import Introspector, StorageUnavailable
 from multipartner.issuing.keyring import KeyRing
 from multipartner.issuing.limits import Limiter
-from multipartner.storage.ports import StorageUnavailable
 from multipartner.web.asgi import Headers, Receive, Scope, Send, answer, read_body
 from multipartner.web.observing import Observer
 from multipartner.wire import headers
