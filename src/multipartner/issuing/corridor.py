@@ -113,6 +113,11 @@ class Corridor:
         usage, refusal = self._limiter.call(warm.known.caller, warm.entry.facts.tenant.business_id, now)
         return usage if refusal is None else None
 
+    @property
+    def cached_grants(self) -> int:
+        """Tenants whose facts are in memory."""
+        return len(self._grants)
+
     async def entry(self, tenant: Tenant) -> GrantEntry:
         """Facts of a tenant, from memory or, once for all who wait, from the store. Raises StorageUnavailable."""
         entry = self._grants.get(tenant)
