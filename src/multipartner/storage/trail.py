@@ -24,7 +24,10 @@ _STRANGERS_PER_S: Final = 100
 
 
 class TrailLimits(msgspec.Struct, frozen=True):
-    """What one process may keep waiting: events and refusals, and how long (seconds) for the file's lock and for the disk."""
+    """What one process may keep waiting: events and refusals, and how long (seconds) for the file's lock and for the disk.
+
+    `lock_s` is below `record_s`, so that a lock which is held ends in an orderly refusal before anybody loses patience.
+    """
 
     waiting_events: int = 4096
     waiting_refusals: int = 10_000
