@@ -2,26 +2,15 @@
 
 import asyncio
 import shutil
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from deployment import ACT, Deployment
+from deployment import ACT, DemoDeployment, Deployment, demo_text
 from multipartner import keyfile
-from multipartner.domain.model import AppId, Secret
 from multipartner.domain.world import World
 from multipartner.operating import create_deployment
 from multipartner.partnering import worldfile
-
-
-@dataclass(frozen=True)
-class DemoDeployment(Deployment):
-    """A deployment with the demo world: the world, and its apps' secrets."""
-
-    world: World
-    secrets: dict[AppId, Secret]
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +49,3 @@ def demo(demo_template: DemoDeployment, tmp_path: Path) -> DemoDeployment:
 def demo_world(demo_template: DemoDeployment) -> World:
     """The bundled demo world as a value."""
     return demo_template.world
-
-
-def demo_text() -> str:
-    return resources.files("multipartner.worlds").joinpath("demo.yaml").read_text("utf-8")

@@ -1,18 +1,26 @@
 """A deployment for tests: its three files, and an operator's hands on it. Every action takes the test's own time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from multipartner.domain.model import ALL_PERMISSIONS, AppId, Permissions, SystemUserId
+from multipartner.domain.model import ALL_PERMISSIONS, AppId, Permissions, Secret, SystemUserId
+from multipartner.domain.world import World
 from multipartner.operating import Operator, open_operator
 from multipartner.partnering import worldfile
 from multipartner.partnering.acting import Act
 from multipartner.partnering.applying import Applied, apply_world
 from multipartner.partnering.credentials import Wanted, create_credential
 from multipartner.settings import Settings, load
+from multipartner.storage.trail_reading import export
 
 NOW_S = 1_760_000_000
 """When all test deployments were made (Unix seconds; October 2025): before any real clock that runs a test."""
@@ -67,6 +75,15 @@ class Deployment:
 
         return asyncio.run(run())
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Look into the facts."""
+        with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute(query).fetchall()
+
+    def events(self) -> list[dict[str, Any]]:
+        """The trail of changes, oldest first."""
+        return [json.loads(line) for line in export(self.trail)]
+
     def apply(self, text: str) -> Applied:
         """Apply a world file; the result has the new apps' secrets."""
         world = worldfile.parse(text.encode(), "test.yaml")
@@ -78,3 +95,22 @@ class Deployment:
         """Make a caller token; returns its text."""
         wanted = Wanted(SystemUserId(system_user), AppId(app), permissions, expires_at_s)
         return self.operate(lambda o: create_credential(o.store, o.master, ACT, wanted)).text.reveal()
+
+
+@dataclass(frozen=True)
+class DemoDeployment(Deployment):
+    """A deployment with the demo world: the world, and its apps' secrets."""
+
+    world: World
+    secrets: dict[AppId, Secret]
+
+
+@contextmanager
+def copy_of(template: Deployment) -> Iterator[Deployment]:
+    """A copy in a folder of its own, for the examples of a property."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Deployment(Path(shutil.copytree(template.directory, Path(folder) / "copy")))
+
+
+def demo_text() -> str:
+    return resources.files("multipartner.worlds").joinpath("demo.yaml").read_text("utf-8")

@@ -2,7 +2,7 @@
 
 import itertools
 
-from conftest import DemoDeployment, demo_text
+from deployment import DemoDeployment, demo_text
 from multipartner.domain.world import World
 from multipartner.partnering import worldfile
 from multipartner.partnering.applying import export_world

@@ -1,8 +1,4 @@
-"""The deployment's keys: its beginning, and the ring of signing keys.
-
-A key that is to sign at once signs from the beginning of time: the windows that run now began in the past, and each is
-signed by the newest key that was due at its start.
-"""
+"""The deployment's keys: its beginning, and the ring of signing keys."""
 
 import secrets
 from collections.abc import Sequence
@@ -16,9 +12,6 @@ from multipartner.domain.keyring import PUBLISH_AHEAD_S, signing_kid, state
 from multipartner.partnering.acting import Act, ChangeRefused, Outcome, UnknownEntity
 from multipartner.storage.change_ports import Changes, ChangeStore, Effect
 from multipartner.storage.ports import SealedKeyRecord, SigningKeyRecord
-
-LONGEST_WINDOW_S = 43_200
-"""Half of the longest lifetime that can be set: no window that runs now began earlier."""
 
 
 class KeyState(msgspec.Struct, frozen=True):
@@ -48,7 +41,7 @@ async def init_deployment(store: ChangeStore, master: MasterKeys, act: Act) -> s
         sealed = master.seal(secrets.token_bytes(KEY_BYTES), "sealed_key", mac_key_id)
         await changes.add_sealed_key(SealedKeyRecord(mac_key_id, "mac", sealed), act.now_s)
         await changes.record(act.event(EventKind.DEPLOYMENT_CREATED))
-        return await _publish(changes, master, act, signs_from_s=0)
+        return await _publish(changes, master, act, act.now_s)
 
 
 async def list_keys(store: ChangeStore, now_s: int, lifetime_s: int) -> Sequence[KeyState]:
@@ -80,7 +73,7 @@ async def retire(store: ChangeStore, act: Act, kid: str) -> Outcome:
         key = _find(keys, kid)
         if key.retired_at_s is not None:
             return Outcome(changed=False, text=f"key {kid}: already retired")
-        if signing_kid([k for k in keys if k.kid != kid], act.now_s) is None:
+        if not _due([k for k in keys if k.kid != kid], act.now_s):
             raise ChangeRefused(f"key {kid}: no other key signs now; rotate first, and wait until the new key signs")
         await changes.put_signing_key(msgspec.structs.replace(key, retired_at_s=act.now_s))
         await changes.record(act.event(EventKind.KEY_RETIRED, kid=kid))
@@ -97,23 +90,10 @@ async def drop(store: ChangeStore, master: MasterKeys, act: Act, kid: str) -> Dr
             raise _unknown(kid)
         await changes.mark_deployment(act.mark())
         await changes.record(act.event(EventKind.KEY_DROPPED, kid=kid))
-        replacement = await _fill_gap(changes, master, act)
+        signs = _due(await changes.signing_keys(), act.now_s)
+        replacement = None if signs else await _publish(changes, master, act, act.now_s)
     text = f"key {kid}: dropped; every token issued before is dead"
     return Dropped(f"{text}; {replacement} signs in its place" if replacement else text, replacement)
-
-
-async def _fill_gap(changes: Changes, master: MasterKeys, act: Act) -> str | None:
-    """See to it that a key signs every window that runs now; returns the kid of one that had to be made."""
-    keys = await changes.signing_keys()
-    if signing_kid(keys, act.now_s) is None:
-        return await _publish(changes, master, act, signs_from_s=0)
-    earliest_s = act.now_s - LONGEST_WINDOW_S
-    ends = [k.retired_at_s for k in keys if k.retired_at_s is not None and k.retired_at_s > earliest_s]
-    if any(signing_kid(keys, start_s) is None for start_s in (earliest_s, *ends)):
-        # The oldest that still signs, so that the newest stays the newest.
-        oldest = min((k for k in keys if k.retired_at_s is None), key=lambda k: k.signs_from_s)
-        await changes.put_signing_key(msgspec.structs.replace(oldest, signs_from_s=0))
-    return None
 
 
 async def _publish(changes: Changes, master: MasterKeys, act: Act, signs_from_s: int) -> str:
@@ -130,6 +110,11 @@ async def _publish(changes: Changes, master: MasterKeys, act: Act, signs_from_s:
     )
     await changes.record(act.event(EventKind.KEY_PUBLISHED, kid=kid, signs_from_s=str(signs_from_s)))
     return kid
+
+
+def _due(keys: Sequence[SigningKeyRecord], now_s: int) -> bool:
+    """Whether a key that verifiers know signs now. The ring's own rule would in need sign with one that is not due yet."""
+    return any(k.signs_from_s <= now_s and (k.retired_at_s is None or now_s < k.retired_at_s) for k in keys)
 
 
 def _find(keys: Sequence[SigningKeyRecord], kid: str) -> SigningKeyRecord:
