@@ -308,9 +308,7 @@ class InProcess:
             Route(JWKS_PATH.encode(), ("GET",), KeySet(self.ring, self.observer)),
             Route(INTROSPECTION_PATH.encode(), ("POST",), Introspection(self.introspector, self.limiter, self.observer)),
         )
-        surroundings = Surroundings(
-            Addresses(options.get("trusted_proxies", ())), self.observer, self.errors.append, lambda: self.now
-        )
+        surroundings = Surroundings(Addresses(options.get("trusted_proxies", ())), self.errors.append, lambda: self.now)
         access_token = AccessToken(answering(VERSIONS), self.corridor, self.observer, 1000)
         self.app = Guard(access_token, routes, surroundings, _no_lifespan)
 

@@ -145,7 +145,7 @@ class Service:
             Route(INTROSPECTION_PATH.encode(), ("POST",), Introspection(introspect, limiter, self._observer)),
             *docs.routes(names.issuer, settings.versions, self._observer),
         )
-        surroundings = Surroundings(Addresses(settings.trusted_proxies), self._observer, watchers.log_error, clock)
+        surroundings = Surroundings(Addresses(settings.trusted_proxies), watchers.log_error, clock)
         self.app = Guard(
             AccessToken(versions, self._corridor, self._observer, settings.cache_size), routes, surroundings, self._lifespan
         )

@@ -28,9 +28,8 @@ class Warm(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What the respond station prints: a body, or a refusal. `usage` is there for every known caller, `warm` with a body."""
+    """What the respond station prints: a `warm` answer, or a refusal. `usage` is there for every known caller."""
 
-    body: bytes | None
     refusal: Refusal | None
     caller: Caller | None = None
     usage: Usage | None = None
@@ -66,33 +65,33 @@ class Corridor:
         """Walk an ask through; never raises for what a store, a trail or a caller can do."""
         limited = self._limiter.address(ask.address, ask.now)
         if limited is not None:
-            return self._refused(ask, Outcome(None, limited[0], retry_after_s=limited[1]))
+            return self._refused(ask, Outcome(limited[0], retry_after_s=limited[1]))
         try:
             self.catch_up(ask.now.boot_ns)
             known = await self._authenticate(ask)
         except StorageUnavailable as error:
-            return self._refused(ask, Outcome(None, Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error))))
+            return self._refused(ask, Outcome(Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error))))
         if isinstance(known, Refusal):
             if known.reason not in _NO_FAILURE:
                 self._limiter.failed(ask.address, ask.now)
-            return self._refused(ask, Outcome(None, known))
+            return self._refused(ask, Outcome(known))
         caller = known.caller
         usage, refusal = self._limiter.call(caller, ask.business_id, ask.now)
         if refusal is not None:
-            return self._refused(ask, Outcome(None, refusal, caller, usage, usage.regain_s))
+            return self._refused(ask, Outcome(refusal, caller, usage, usage.regain_s))
         try:
             entry = await self.entry(Tenant(caller.app_id, ask.solution_id, ask.business_id))
             permit = authorize(caller, ask, entry.facts, ask.now)
             if isinstance(permit, Refusal):
-                return self._refused(ask, Outcome(None, permit, caller, usage))
+                return self._refused(ask, Outcome(permit, caller, usage))
             issued = await self._issue(permit, entry, caller, ask)
         except StorageUnavailable as error:
-            return self._refused(ask, Outcome(None, Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error)), caller, usage))
+            return self._refused(ask, Outcome(Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error)), caller, usage))
         except TrailUnavailable as error:
-            return self._refused(ask, Outcome(None, Refusal(Reason.TRAIL_UNAVAILABLE, fact=str(error)), caller, usage))
+            return self._refused(ask, Outcome(Refusal(Reason.TRAIL_UNAVAILABLE, fact=str(error)), caller, usage))
         if isinstance(issued, Refusal):
-            return self._refused(ask, Outcome(None, issued, caller, usage))
-        return Outcome(issued.body, None, caller, usage, warm=Warm(known, entry, issued))
+            return self._refused(ask, Outcome(issued, caller, usage))
+        return Outcome(None, caller, usage, warm=Warm(known, entry, issued))
 
     def again(self, warm: Warm, token: bytes, address: str, now: Instant) -> Usage | None:
         """Try to give a warm answer again; None sends the request the long way, which tells why, and nothing was counted.
@@ -192,6 +191,10 @@ class Corridor:
 
     def forget_nothing(self, _change: Change) -> None:
         """Nothing here depends on it."""
+
+    def turned_away(self, refusal: Refusal, trace_id: str, address: str, now: Instant) -> None:
+        """Keep, for `explain`, a refusal of a request that never became an ask."""
+        self._trail.refused(RefusalRecord(trace_id, now.wall_s, refusal.reason, refusal.fact, address))
 
     def _refused(self, ask: Ask, outcome: Outcome) -> Outcome:
         refusal, caller = outcome.refusal, outcome.caller

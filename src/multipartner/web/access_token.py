@@ -72,29 +72,25 @@ class AccessToken:
         """`named` maps each header's name to its value; the guard has seen to it that Authorization came once."""
         ask = self._parse(scope["raw_path"], scope["query_string"], named.get(b"authorization"), arrival)
         if isinstance(ask, Refusal) and ask.reason in _BEFORE_METHOD:
-            return await self._refuse(send, ask, arrival, [])
+            return await self.refuse(send, ask, arrival, [])
         if scope["method"] != "GET":
-            return await self._refuse(send, Refusal(Reason.METHOD_NOT_ALLOWED), arrival, [headers.ALLOW_GET])
+            return await self.refuse(send, Refusal(Reason.METHOD_NOT_ALLOWED), arrival, [headers.ALLOW_GET])
         if isinstance(ask, Ask) and b"content-length" in named and not await has_no_body(receive, named[b"content-length"]):
             ask = Refusal(Reason.BODY_ON_GET)
         if isinstance(ask, Refusal):
-            return await self._refuse(send, ask, arrival, [])
+            return await self.refuse(send, ask, arrival, [])
         outcome = await self._corridor(ask)
-        listed: Headers = [
-            *headers.ANSWER,
-            self._version_headers[ask.version],
-            (b"x-fb-request-id", ask.trace_id.encode()),
-        ]
-        usage = outcome.usage
-        if usage is not None:
-            listed += usage_headers(usage)
-        if outcome.body is None:
-            return await self._answer_refused(send, ask, outcome, listed[len(headers.ANSWER) :])
+        more: Headers = [self._version_headers[ask.version]]
+        if outcome.usage is not None:
+            more += usage_headers(outcome.usage)
+        if outcome.warm is None:
+            return await self._answer_refused(send, ask, outcome, more)
         self._counts[ROUTE, 200, None] += 1
-        if outcome.warm is not None and is_plain(scope["query_string"]) and b"authorization" in named:
+        if is_plain(scope["query_string"]):
             key = (named[b"authorization"][_IDENTIFIER], scope["raw_path"], scope["query_string"])
-            self._prepared.put(key, Prepared(outcome.warm, (*headers.ANSWER, self._version_headers[ask.version])))
-        await answer(send, 200, listed, outcome.body)
+            self._prepared.put(key, Prepared(outcome.warm, (*headers.ANSWER, more[0])))
+        request_id = (b"x-fb-request-id", ask.trace_id.encode())
+        await answer(send, 200, [request_id, *headers.ANSWER, *more], outcome.warm.rendered.body)
         if self._observer.wants_success():
             self._observer.success(_seen(ask, outcome, 200))
         return None
@@ -108,16 +104,17 @@ class AccessToken:
         refusal = outcome.refusal or Refusal(Reason.UNEXPECTED)
         if outcome.retry_after_s:
             more.append((b"retry-after", str(outcome.retry_after_s).encode()))
-        more = [header for header in more if header[0] != b"x-fb-request-id"]
         status = await refuse(send, refusal.reason, ask.trace_id, more)
         self._counts[ROUTE, status, refusal.reason] += 1
         self._observer.refusal(_seen(ask, outcome, status), ask.now.boot_ns)
 
-    async def _refuse(self, send: Send, refusal: Refusal, arrival: Arrival, more: Headers) -> None:
-        status = await refuse(send, refusal.reason, arrival.trace_id, more)
+    async def refuse(self, send: Send, refusal: Refusal, arrival: Arrival, more: Headers, *, close: bool = False) -> None:
+        """Refuse a request that is no ask; `close` ends the connection, when nobody can say where its next request begins."""
+        status = await refuse(send, refusal.reason, arrival.trace_id, more, close=close)
         self._counts[ROUTE, status, refusal.reason] += 1
         seen = Seen(arrival.trace_id, ROUTE, status, refusal.reason, refusal.fact, arrival.address)
         self._observer.refusal(seen, arrival.now.boot_ns)
+        self._corridor.turned_away(refusal, arrival.trace_id, arrival.address, arrival.now)
 
 
 _BEFORE_METHOD = frozenset({Reason.UNKNOWN_PATH, Reason.UNKNOWN_VERSION})

@@ -14,11 +14,10 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from multipartner.domain.model import Instant
-from multipartner.domain.reasons import Reason
+from multipartner.domain.reasons import Reason, Refusal
 from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
 from multipartner.web.asgi import Receive, Scope, Send, answer
-from multipartner.web.observing import Observer, Seen
 from multipartner.web.refusing import refuse
 from multipartner.wire.ask import Arrival
 
@@ -77,7 +76,6 @@ class Surroundings(msgspec.Struct, frozen=True):
     """What the guard needs besides the routes. `log_error` is called within the handler, with the trace id."""
 
     addresses: Addresses
-    observer: Observer
     log_error: Callable[[str], None]
     clock: Callable[[], Instant] = read_clocks
 
@@ -91,7 +89,6 @@ class Guard:
         self._access_token = access_token
         self._routes = {route.path: route for route in routes}
         self._addresses = surroundings.addresses
-        self._observer = surroundings.observer
         self._log_error = surroundings.log_error
         self._clock = surroundings.clock
         self._lifespan = lifespan
@@ -132,10 +129,9 @@ class Guard:
                 await refuse(send, Reason.METHOD_NOT_ALLOWED, arrival.trace_id, [allow])
         except Exception:  # noqa: BLE001 - the last one who can; the text goes to the log only
             self._log_error(trace_id.decode())
-            self._observer.counts["guard", 500, Reason.UNEXPECTED] += 1
             # A client that went away, or an answer half sent, cannot be told; the server must not log the text of it.
             with contextlib.suppress(Exception):
-                await refuse(send, Reason.UNEXPECTED, trace_id.decode())
+                await self._access_token.refuse(send, Refusal(Reason.UNEXPECTED), Arrival(trace_id.decode(), peer, now), [])
 
     async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -147,9 +143,7 @@ class Guard:
         reason = Reason.MALFORMED_FRAMING if fault else Reason.URL_TOO_LONG
         if raw_path not in self._routes:
             reason = self._access_token.nowhere(raw_path) or reason
-        status = await refuse(send, reason, arrival.trace_id, close=bool(fault))
-        self._observer.counts["guard", status, reason] += 1
-        self._observer.refusal(Seen(arrival.trace_id, "guard", status, reason, fault, arrival.address), arrival.now.boot_ns)
+        await self._access_token.refuse(send, Refusal(reason, fact=fault), arrival, [], close=bool(fault))
 
 
 def framing_fault(listed: list[tuple[bytes, bytes]], named: Mapping[bytes, bytes]) -> str:
