@@ -176,6 +176,21 @@ def test_opening_moves_what_a_crash_left(on_database: "Run", world: "World") -> 
     assert verify(world.trail, facts_path=world.facts).whole
 
 
+@pytest.mark.parametrize("rubbish", [b"no JSON", b"{}", "text"])
+def test_rubbish_in_the_outbox_stops_no_change(on_database: "Run", world: "World", rubbish: bytes | str) -> None:
+    """What a foreign writer put into the outbox is not passed off as an event, and does not keep the database from opening."""
+    with closing(sqlite3.connect(world.facts, isolation_level=None)) as facts:
+        facts.execute("INSERT INTO outbox (event) VALUES (?)", (rubbish,))
+
+    async def use(database: Database) -> None:
+        await change(database, "a")
+        assert database.outbox_waiting
+
+    on_database(use)
+
+    assert verify(world.trail, facts_path=world.facts).pending == 2
+
+
 def test_a_restored_backup_loses_no_events(on_database: "Run", world: "World") -> None:
     """Outbox ids that the trail knows from before a restore do not hide the events that bear them again."""
 

@@ -70,13 +70,16 @@ class Report(msgspec.Struct, frozen=True):
         return not self.findings
 
 
-class _Row(msgspec.Struct, frozen=True):
+class _Row(msgspec.Struct, frozen=True, array_like=True):
     chain: str
     seq: int
     at_s: int
     trace_id: str
     body: bytes
     hash: bytes
+
+
+_FORM: Final = (str, int, int, str, bytes, bytes)
 
 
 class _Walk:
@@ -94,9 +97,13 @@ class _Walk:
     def find(self, chain: str, seq: int, text: str) -> None:
         self.findings.append(Finding(chain, seq, text))
 
-    def see(self, row: _Row) -> None:
+    def see(self, values: tuple[object, ...]) -> None:
         """Check one row against the one before it."""
         self.events += 1
+        if tuple(map(type, values)) != _FORM:  # SQLite keeps whatever somebody puts into a column
+            self.find(str(values[0]), 0, f"the row of seq {values[1]} is not of the trail's form")
+            return
+        row = msgspec.convert(values, _Row)
         start = self._pruned.get(row.chain, Head())
         if row.seq <= start.seq:  # pruning was interrupted; the next one takes it
             self._check_body(row)
@@ -167,7 +174,7 @@ def verify(trail_path: Path, anchor: Anchor | None = None, facts_path: Path | No
         pruned = last_pruning(connection)
         walk = _Walk(pruned, anchor or {})
         for values in connection.execute(_ROWS):
-            walk.see(_Row(*values))
+            walk.see(values)
         walk.check_chains()
     pending = None
     if facts_path is not None:

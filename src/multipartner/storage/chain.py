@@ -168,6 +168,8 @@ class TrailFile:
                 return taken
         except sqlite3.Error as error:
             raise TrailUnavailable(f"the trail cannot be written: {error}") from error
+        except (msgspec.MsgspecError, TypeError) as error:
+            raise TrailUnavailable("the outbox holds something that is no event") from error
 
 
 def entry_of(body: bytes, outbox_id: int | None = None) -> Entry:
@@ -177,8 +179,8 @@ def entry_of(body: bytes, outbox_id: int | None = None) -> Entry:
 
 
 def read_line(body: bytes) -> Line | None:
-    """Read an event's JSON; None when it is none."""
+    """Read an event's JSON; None when it is none, or no bytes at all (SQLite keeps whatever somebody puts into a column)."""
     try:
-        return _line_decoder.decode(body)
-    except msgspec.MsgspecError:
+        return _line_decoder.decode(memoryview(body))
+    except (msgspec.MsgspecError, TypeError, UnicodeDecodeError):
         return None

@@ -1,0 +1,316 @@
+"""Attack 76: what was done to the trail behind our back is reported."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from multipartner.domain.events import Event, EventKind
+from multipartner.storage.audit import AnchorHead, Report, heads, read_anchor, verify
+from multipartner.storage.chain import CHANGES, Head, link
+from multipartner.storage.engine import Database
+from multipartner.storage.ports import StorageUnavailable, TrailUnavailable
+from multipartner.storage.retention import last_pruning, prune
+from multipartner.storage.trail import SqliteTrail
+
+if TYPE_CHECKING:
+    from storage.conftest import World
+
+EVENTS = 12
+
+
+def token(number: int, at_s: int = 5000) -> Event:
+    return Event(EventKind.TOKEN_ISSUED, at_s + number, "credential:601", business_id=str(201 + number % 2), jti=f"jti{number}")
+
+
+async def _write(world: "World", at_s: int, *, close: bool = True) -> str:
+    trail = SqliteTrail(world.trail)
+    await trail.open(at_s)
+    for number in range(EVENTS):
+        await trail.record(token(number, at_s))
+    database = await Database.open(world.facts, world.trail)
+    async with database.transaction() as connection:
+        await database.put_event(connection, Event(EventKind.SHARE_REVOKED, at_s + EVENTS, "operator:x"))
+    await database.close()
+    if close:
+        await trail.close(at_s + 100)
+    else:
+        trail._is_open = False  # as if killed: the thread ends with the process
+    return trail.chain_id
+
+
+@pytest.fixture
+def closed(world: "World") -> str:
+    return asyncio.run(_write(world, 5000))
+
+
+def tamper(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def assert_found(report: Report, words: str) -> None:
+    assert not report.whole
+    assert any(words in finding.text for finding in report.findings), report.findings
+
+
+def test_an_untouched_trail_is_whole(world: "World", closed: str) -> None:
+    """Nothing is reported where nothing was done, against an anchor either."""
+    anchor = read_anchor(msgspec.json.encode(heads(world.trail)))
+    report = verify(world.trail, anchor, world.facts)
+
+    assert report == Report(chains=2, events=EVENTS + 4, findings=(), pruned={}, pending=0)
+    assert set(anchor) == {CHANGES, closed}
+
+
+_SWAP = (
+    "UPDATE trail_event SET body = (SELECT b.body FROM trail_event AS b WHERE b.chain = trail_event.chain"
+    " AND b.seq = CASE trail_event.seq WHEN 4 THEN 5 ELSE 4 END) WHERE seq IN (4, 5) AND chain <> 'changes'"
+)
+_EDIT = "UPDATE trail_event SET body = CAST(replace(body, 'jti3', 'jti9') AS BLOB) WHERE seq = 5 AND chain <> 'changes'"
+_DELETE = "DELETE FROM trail_event WHERE seq = 5 AND chain <> 'changes'"
+
+
+@pytest.mark.parametrize(
+    ("statements", "words"),
+    [
+        ([_EDIT], "not the one that was written"),
+        (["UPDATE trail_event SET body = x'00' WHERE seq = 5"], "cannot be read"),
+        (["UPDATE trail_event SET body = 'text' WHERE seq = 5"], "not of the trail's form"),
+        (["UPDATE trail_event SET at_s = 1 WHERE seq = 5"], "beside the event"),
+        (["UPDATE trail_event SET trace_id = 'x' WHERE seq = 5"], "beside the event"),
+        (["UPDATE trail_event SET hash = zeroblob(32) WHERE seq = 5"], "not the one that was written"),
+        ([_DELETE], "1 events are missing"),
+        (["DELETE FROM trail_event WHERE seq < 4 AND chain <> 'changes'"], "3 events are missing"),
+        ([_DELETE, "UPDATE trail_event SET seq = seq - 1 WHERE seq > 5"], "not the one that was written"),
+        ([_SWAP], "not the one that was written"),
+        (["DELETE FROM trail_event WHERE seq > 8 AND chain <> 'changes'"], "was closed at 13"),
+        (["DELETE FROM trail_event WHERE chain <> 'changes'"], "its chain is gone"),
+        (["UPDATE trail_event SET chain = 'other' WHERE chain <> 'changes'"], "no writer of this name"),
+        (["DELETE FROM trail_event WHERE chain = 'changes' AND seq = 2"], "1 events are missing"),
+        (["DELETE FROM trail_event WHERE chain = 'changes'"], "no writer of this name"),
+    ],
+    ids=[
+        "edit",
+        "garble",
+        "another type",
+        "time",
+        "trace",
+        "hash",
+        "delete",
+        "delete front",
+        "delete and renumber",
+        "swap two tenants",
+        "cut tail of a closed chain",
+        "delete chain",
+        "rename chain",
+        "delete change",
+        "delete all changes",
+    ],
+)
+def test_tampering_is_reported(world: "World", closed: str, statements: list[str], words: str) -> None:
+    """Attack 76: edit, delete, reorder, swap and cut are each reported without an anchor."""
+    del closed
+    tamper(world.trail, *statements)
+
+    assert_found(verify(world.trail), words)
+
+
+def test_a_cut_tail_is_reported_against_the_anchor(world: "World") -> None:
+    """Attack 76: the end of a chain whose writer was killed can be cut unseen, but not against an anchor."""
+    chain = asyncio.run(_write(world, 5000, close=False))
+    anchor = heads(world.trail)
+    tamper(world.trail, "DELETE FROM trail_event WHERE seq > 8 AND chain <> 'changes'")
+
+    assert verify(world.trail).whole
+    report = verify(world.trail, anchor)
+    assert_found(report, "the end was cut")
+    assert report.findings[0].chain == chain
+
+
+def test_an_older_copy_put_back_is_reported_against_the_anchor(world: "World", closed: str) -> None:
+    """Attack 76: a copy of yesterday's trail is whole in itself, and found out by an anchor of today."""
+    del closed
+    copy = world.trail.with_suffix(".old")
+    tamper(world.trail, "PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copy(world.trail, copy)
+    asyncio.run(_write(world, 7000))
+    anchor = heads(world.trail)
+
+    assert verify(copy).whole
+    assert_found(verify(copy, anchor), "an older copy put back")
+
+
+def test_a_rewritten_chain_is_reported_against_the_anchor(world: "World", closed: str) -> None:
+    """Attack 76: who can compute hashes can rewrite a whole file so that it is whole; the anchor still knows better."""
+    anchor = heads(world.trail)
+    with closing(sqlite3.connect(world.trail, isolation_level=None)) as connection:
+        connection.execute("UPDATE trail_event SET body = replace(body, 'jti3', 'jti9')")
+        rehash(connection, closed)
+        body = f'"head":"{anchor[closed].hash}"', f'"head":"{heads(world.trail)[closed].hash}"'
+        connection.execute("UPDATE trail_event SET body = replace(body, ?, ?) WHERE chain = 'changes'", body)
+        rehash(connection, CHANGES)
+
+    assert verify(world.trail).whole
+    assert_found(verify(world.trail, anchor), "rewritten")
+
+
+def rehash(connection: sqlite3.Connection, chain: str) -> None:
+    """Compute a chain's hashes anew, as an attacker would."""
+    last = last_pruning(connection).get(chain, Head()).hash
+    connection.execute("UPDATE trail_event SET body = CAST(body AS BLOB)")
+    for seq, body in connection.execute("SELECT seq, body FROM trail_event WHERE chain = ? ORDER BY seq", (chain,)).fetchall():
+        last = link(last, chain, seq, body)
+        connection.execute("UPDATE trail_event SET hash = ? WHERE chain = ? AND seq = ?", (last, chain, seq))
+
+
+Damage = Callable[[sqlite3.Connection, int, int], None]
+
+
+def _flip(connection: sqlite3.Connection, seq: int, place: int) -> None:
+    (body,) = connection.execute("SELECT body FROM trail_event WHERE seq = ? AND chain <> 'changes'", (seq,)).fetchone()
+    place %= len(body)
+    other = body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
+    connection.execute("UPDATE trail_event SET body = ? WHERE seq = ? AND chain <> 'changes'", (other, seq))
+
+
+def _drop(connection: sqlite3.Connection, seq: int, place: int) -> None:
+    connection.execute("DELETE FROM trail_event WHERE seq BETWEEN ? AND ? AND chain <> 'changes'", (seq, seq + place % 3))
+
+
+def _exchange(connection: sqlite3.Connection, seq: int, place: int) -> None:
+    other = 1 + (seq + place % EVENTS) % (EVENTS + 1)
+    for old, new in ((seq, -1), (other, seq), (-1, other)):
+        connection.execute("UPDATE trail_event SET seq = ? WHERE seq = ? AND chain <> 'changes'", (new, old))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([_flip, _drop, _exchange]), st.integers(1, EVENTS + 1), st.integers(0, 500))
+def test_any_single_damage_is_reported(world: "World", closed: str, damage: Damage, seq: int, place: int) -> None:
+    """Attack 76: whichever event of a closed chain is altered by a bit, dropped or moved, `verify` says so."""
+    del closed
+    with closing(sqlite3.connect(world.trail)) as connection:
+        before = connection.execute("SELECT * FROM trail_event ORDER BY chain, seq").fetchall()
+        damage(connection, seq, place)
+        changed = connection.execute("SELECT * FROM trail_event ORDER BY chain, seq").fetchall() != before
+        connection.commit()
+    try:
+        assert verify(world.trail).whole is not changed
+    finally:
+        with closing(sqlite3.connect(world.trail)) as connection:
+            connection.execute("DELETE FROM trail_event")
+            connection.executemany("INSERT INTO trail_event VALUES (?, ?, ?, ?, ?, ?, ?)", before)
+            connection.commit()
+
+
+def test_pruning_leaves_a_trail_that_verifies(world: "World") -> None:
+    """Retention takes the old from the front of every chain; what stays verifies, and the pruning itself stands in the trail."""
+    for at_s in (5000, 6000, 7000):
+        asyncio.run(_write(world, at_s))
+    before = verify(world.trail).events
+
+    first = prune(world.trail, before_s=6005, at_s=9000, actor="operator:x")
+    report = verify(world.trail)
+    assert report.findings == ()
+    assert report.events == before - first + 1
+    assert len(report.pruned) == 3
+
+    second = prune(world.trail, before_s=7005, at_s=9001, actor="operator:x")
+    assert second > 0
+    assert verify(world.trail).findings == ()
+    assert prune(world.trail, before_s=7005, at_s=9002, actor="operator:x") == 0
+    asyncio.run(_write(world, 9500))
+    assert verify(world.trail).findings == ()
+
+
+def test_pruning_spares_the_end_of_an_open_chain(world: "World") -> None:
+    """A writer that was quiet for longer than the retention goes on in its chain."""
+
+    async def use() -> None:
+        trail = SqliteTrail(world.trail)
+        await trail.open(5000)
+        await trail.record(token(1))
+        await asyncio.to_thread(prune, world.trail, before_s=8000, at_s=9000, actor="operator:x")
+        assert verify(world.trail).findings == ()
+        assert trail._writer is not None
+        trail._writer._head = None  # as after a failed commit: it is read from the file
+        await trail.record(token(2))
+        await trail.close(9500)
+
+    asyncio.run(use())
+
+    report = verify(world.trail)
+    assert report.findings == ()
+    assert sum(report.pruned.values()) > 0
+
+
+def test_an_interrupted_pruning_is_finished_by_the_next(world: "World") -> None:
+    """A pruning killed before it deleted everything leaves a trail that verifies; the next takes the rest."""
+    asyncio.run(_write(world, 5000))
+    with closing(sqlite3.connect(world.trail)) as connection:
+        rows = connection.execute("SELECT * FROM trail_event WHERE chain <> 'changes'").fetchall()
+    taken = prune(world.trail, before_s=8000, at_s=9000, actor="operator:x")
+    with closing(sqlite3.connect(world.trail)) as connection:
+        connection.executemany("INSERT INTO trail_event VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        connection.commit()
+
+    assert taken >= len(rows)
+    assert verify(world.trail).findings == ()
+    assert prune(world.trail, before_s=8000, at_s=9001, actor="operator:x") == len(rows)
+    assert verify(world.trail).findings == ()
+
+
+def test_pruned_events_cannot_be_more_than_was_told(world: "World") -> None:
+    """Attack 76: deleting beyond what a pruning told of is reported."""
+    for at_s in (5000, 6000):
+        asyncio.run(_write(world, at_s))
+    prune(world.trail, before_s=6005, at_s=9000, actor="operator:x")
+    tamper(world.trail, "DELETE FROM trail_event WHERE chain <> 'changes' AND at_s < 6007")
+
+    assert_found(verify(world.trail), "events are missing")
+
+
+def test_replaying_an_old_pruning_is_reported(world: "World") -> None:
+    """Attack 76: the record of an earlier pruning, written again over the latest, does not make up for what was taken since."""
+    for at_s in (5000, 6000):
+        asyncio.run(_write(world, at_s))
+    prune(world.trail, before_s=5005, at_s=9000, actor="operator:x")
+    with closing(sqlite3.connect(world.trail)) as connection:
+        (old,) = connection.execute("SELECT body FROM trail_event WHERE chain = 'changes' ORDER BY seq DESC").fetchone()
+    prune(world.trail, before_s=6005, at_s=9001, actor="operator:x")
+    with closing(sqlite3.connect(world.trail, isolation_level=None)) as connection:
+        connection.execute("UPDATE trail_event SET body = ? WHERE chain = 'changes' AND at_s = 9001", (old,))
+
+        rehash(connection, CHANGES)
+
+    assert_found(verify(world.trail), "events are missing")
+
+
+def test_an_anchor_older_than_the_pruning_still_fits(world: "World", closed: str) -> None:
+    """Retention does not make honest anchors fail; one that ends where the pruning did is still compared."""
+    anchor = heads(world.trail)
+    prune(world.trail, before_s=8000, at_s=9000, actor="operator:x")
+
+    assert verify(world.trail, anchor).findings == ()
+    forged = anchor | {closed: AnchorHead(anchor[closed].seq, "00" * 32)}
+    assert_found(verify(world.trail, forged), "rewritten before it was pruned")
+
+
+def test_what_is_no_anchor_or_trail_is_said_so(empty: "World") -> None:
+    """A wrong file is an error in words, not a clean bill of health."""
+    with pytest.raises(ValueError, match="not an anchor"):
+        read_anchor(b'{"changes": 5}')
+    with pytest.raises(StorageUnavailable):
+        verify(empty.trail)
+    with pytest.raises(TrailUnavailable):
+        prune(empty.trail, before_s=1, at_s=1, actor="operator:x")
+    assert not empty.trail.exists()
