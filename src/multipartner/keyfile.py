@@ -45,9 +45,12 @@ def read(path: Path) -> MasterKeys:
         if path.is_symlink():
             raise KeyFileError(f"{path}: is a symbolic link; name the file itself") from None
         raise KeyFileError(f"{path}: the master key file cannot be read: {error.strerror}") from None
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
+    try:
         _check(path, os.fstat(descriptor))
-        return _keys(path, file.read(_MAX_BYTES + 1))
+        data = os.read(descriptor, _MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    return _keys(path, data)
 
 
 def _check(path: Path, status: os.stat_result) -> None:

@@ -1,0 +1,224 @@
+"""Every verb of the command line, against a deployment of its own."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from cli.command_line import Cli, in_process
+from deployment import DemoDeployment, Deployment, demo_text
+
+OWNER, PARTNER, USER = "5372200989284704", "26176007736316621", "4567798337013316"
+SOLUTION, BOOKS = "8249170987505988", "2991847208473997"
+OF_GRANT = ("--business", BOOKS, "--solution", SOLUTION, "--app", OWNER)
+
+
+@pytest.fixture
+def cli(demo: DemoDeployment, capsys: pytest.CaptureFixture[str]) -> Cli:
+    return in_process(capsys, demo)
+
+
+def test_init_makes_a_deployment_that_doctor_finds_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`init` makes key file and databases, closed to others, and `doctor` finds nothing wrong with them."""
+    made = Deployment(tmp_path)
+    cli = in_process(capsys, made)
+
+    assert set(cli("init", "--json").json) == {"database", "trail", "master_key_file", "signing_key"}
+    for path in (made.database, made.trail, made.master_key_file):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert cli("migrate", "--json").json["database"] == str(made.database)
+    report = cli("doctor", "--json").json
+    assert report["ok"] is True
+    assert [check["name"] for check in report["checks"]] == [
+        "settings",
+        "key file",
+        "database",
+        "files",
+        "keys",
+        "trail",
+        "clock",
+    ]
+
+
+def test_init_overwrites_nothing(demo: DemoDeployment, cli: Cli) -> None:
+    """`init` over an existing deployment is refused and changes no byte."""
+    before = {path: path.read_bytes() for path in demo.directory.iterdir()}
+
+    assert "exists already" in cli("init").one_line
+    assert {path: path.read_bytes() for path in demo.directory.iterdir()} == before
+
+
+def test_world_apply_prints_secrets_once_and_export_gives_it_back(
+    deployment: Deployment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`world apply` shows new app secrets once; `world export` gives a file that applies again without a change."""
+    cli = in_process(capsys, deployment)
+    file = tmp_path / "world.yaml"
+    file.write_text(demo_text(), "utf-8")
+
+    first = cli("world", "apply", str(file), "--json").json
+    assert set(first["secrets"]) == {OWNER, PARTNER, "895726466135102"}
+    assert cli("world", "apply", str(file)).out == "nothing to change\n"
+    exported = tmp_path / "exported.yaml"
+    assert cli("world", "export", str(exported)).code == 0
+    assert cli("world", "export").out == exported.read_text("utf-8")
+    assert cli("world", "apply", str(exported), "--json").json == {"changes": [], "secrets": {}}
+    assert "exists already" in cli("world", "export", str(exported)).one_line
+
+
+def test_secrets_out_keeps_them_off_the_screen(
+    deployment: Deployment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--secrets-out` writes new app secrets to a new 0600 file; if the file exists, nothing is applied."""
+    cli = in_process(capsys, deployment)
+    file, out = tmp_path / "world.yaml", tmp_path / "secrets.json"
+    file.write_text(demo_text(), "utf-8")
+    out.touch()
+
+    assert "File exists" in cli("world", "apply", str(file), "--secrets-out", str(out)).one_line
+    assert deployment.rows("SELECT id FROM business") == []
+    out.unlink()
+    said = cli("world", "apply", str(file), "--secrets-out", str(out))
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    secrets = json.loads(out.read_text("utf-8"))
+    assert len(secrets) == 3
+    assert not any(secret in said.out + said.err for secret in secrets.values())
+
+
+def test_a_refused_world_leaves_no_secrets_file(cli: Cli, tmp_path: Path) -> None:
+    """A world that is refused leaves neither facts nor a file for secrets behind."""
+    file, out = tmp_path / "world.yaml", tmp_path / "secrets.json"
+    file.write_text(demo_text().replace(BOOKS, "2991847208473998"), "utf-8")
+
+    said = cli("world", "apply", str(file), "--secrets-out", str(out))
+
+    assert (said.code, out.exists()) == (2, False)
+    assert "belongs to business" in said.err
+
+
+def test_a_wrong_world_file_is_told_line_by_line(cli: Cli, demo: DemoDeployment, tmp_path: Path) -> None:
+    """Each fault of a world file is one line on stderr with file and line; nothing is applied."""
+    file = tmp_path / "world.yaml"
+    file.write_text("version: 1\nbusinesses:\n  - {id: 1, name: A}\napps: 3\n", "utf-8")
+    before = demo.rows("SELECT * FROM change")
+
+    said = cli("world", "apply", str(file))
+
+    assert (said.code, said.out) == (2, "")
+    assert [line.split(" ")[1] for line in said.err.splitlines()] == [f"{file}:3:", f"{file}:4:"]
+    assert demo.rows("SELECT * FROM change") == before
+
+
+def test_credential_is_created_listed_and_revoked(cli: Cli) -> None:
+    """A caller token is shown once, listed without its text, and revoked once."""
+    made = cli(
+        "credential", "create", "--system-user", USER, "--app", OWNER, "--permission", "whatsapp_business_messaging", "--json"
+    ).json
+    assert made["permissions"] == ["whatsapp_business_messaging"]
+    short = cli("credential", "create", "--system-user", USER, "--app", OWNER, "--lifetime-s", "60", "--json").json
+    assert short["permissions"] == ["whatsapp_business_management"]
+    listed = cli("credential", "list", "--json")
+    assert {row["id"]: row["state"] for row in listed.json} == {made["id"]: "active", short["id"]: "active"}
+    assert made["token"] not in listed.out
+    assert cli("credential", "revoke", made["id"], "--json").json["changed"] is True
+    assert cli("credential", "revoke", made["id"]).out == f"credential {made['id']}: already revoked\n"
+    assert made["id"] in cli("credential", "list").out
+
+
+def test_resource_server_is_created_listed_and_revoked(cli: Cli) -> None:
+    """A resource server's credential is shown once and revoked once."""
+    made = cli("resource-server", "create", "Gate", "--json").json
+    assert made["secret"].startswith("mprs_")
+    assert cli("resource-server", "revoke", made["id"]).out.endswith(": revoked\n")
+    assert cli("resource-server", "list", "--json").json[0]["state"] == "revoked"
+    assert "printable" in cli("resource-server", "create", "a\x1b[2J").one_line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "done"),
+    [
+        (("app", "suspend", OWNER), "suspended"),
+        (("solution", "deactivate", SOLUTION), "deactivated"),
+        (("share", "revoke", "--business", BOOKS, "--solution", SOLUTION), "withdrawn"),
+        (("grant", "revoke", *OF_GRANT), "revoked"),
+    ],
+)
+def test_an_end_is_told_once_and_then_as_already_made(
+    cli: Cli, demo: DemoDeployment, arguments: tuple[str, ...], done: str
+) -> None:
+    """Doing a thing twice is reported, changes nothing and is no error."""
+    assert cli(*arguments).out.endswith(f": {done}\n")
+    events = demo.events()
+    assert events[-1]["actor"].startswith("operator:")
+    again = cli(*arguments, "--json")
+    assert (again.code, again.json["changed"]) == (0, False)
+    assert f"already {done}" in again.json["text"]
+    assert demo.events() == events
+
+
+@pytest.mark.parametrize(
+    ("undo", "redo"),
+    [(("app", "suspend", OWNER), ("app", "resume", OWNER)), (("grant", "revoke", *OF_GRANT), ("grant", "restore", *OF_GRANT))],
+)
+def test_what_was_ended_can_be_resumed(cli: Cli, undo: tuple[str, ...], redo: tuple[str, ...]) -> None:
+    """Resuming and restoring are told as done, and as already so before."""
+    assert "already active" in cli(*redo).out
+    assert cli(*undo).code == 0
+    assert cli(*redo, "--json").json["changed"] is True
+
+
+def test_keys_are_listed_rotated_retired_and_dropped(cli: Cli) -> None:
+    """The ring of keys is turned from the command line; `rotate --now` warns."""
+    (first,) = (key["kid"] for key in cli("keys", "list", "--json").json)
+    assert "no other key signs now" in cli("keys", "retire", first).one_line
+    assert "Warning" in cli("keys", "rotate", "--now").out
+    assert cli("keys", "retire", first).out == f"key {first}: retired\n"
+    second = next(key["kid"] for key in cli("keys", "list", "--json").json if key["kid"] != first)
+    assert first in cli("keys", "list").out
+    dropped = cli("keys", "drop", second, "--json").json
+    assert dropped["replacement"] in {key["kid"] for key in cli("keys", "list", "--json").json}
+    assert cli("keys", "rotate", "--json").json["signs_from_s"] > 0
+
+
+def test_a_kid_that_begins_with_a_dash_is_a_kid(cli: Cli) -> None:
+    """One key id in 64 begins with a dash and must still reach its verb."""
+    assert cli("keys", "drop", "-kB").one_line == "multipartner: key -kB: unknown"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("app", "suspend", "1"),
+        ("app", "resume", "1"),
+        ("solution", "deactivate", "1"),
+        ("share", "revoke", "--business", "1", "--solution", SOLUTION),
+        ("grant", "revoke", "--business", BOOKS, "--solution", SOLUTION, "--app", "1"),
+        ("grant", "restore", "--business", "1", "--solution", "1", "--app", "1"),
+        ("credential", "revoke", "1"),
+        ("credential", "create", "--system-user", "1", "--app", OWNER),
+        ("resource-server", "revoke", "1"),
+        ("keys", "retire", "1"),
+        ("keys", "drop", "1"),
+        ("explain", "1"),
+    ],
+)
+def test_an_unknown_id_is_one_line_and_exit_code_2(cli: Cli, demo: DemoDeployment, arguments: tuple[str, ...]) -> None:
+    """What does not exist is told in one line, without a traceback, and nothing is changed."""
+    before = demo.rows("SELECT * FROM change"), demo.events()
+
+    assert cli(*arguments).one_line.startswith("multipartner: ")
+    assert (demo.rows("SELECT * FROM change"), demo.events()) == before
+
+
+@pytest.mark.parametrize("arguments", [("bogus",), ("keys",), ("keys", "bogus"), ("app", "suspend"), ("keys", "list", "--bogus")])
+def test_wrong_usage_is_one_line_and_exit_code_2(cli: Cli, arguments: tuple[str, ...]) -> None:
+    """Whatever is wrong with the arguments is told in one line that points to the help."""
+    assert cli(*arguments).one_line.endswith("(see --help)")
+
+
+def test_an_unknown_setting_is_one_line_and_exit_code_2(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attack 79: a misspelt setting stops every verb."""
+    monkeypatch.setenv("MULTIPARTNER_DATABSE", "x.db")
+
+    assert "MULTIPARTNER_DATABSE: no such setting" in cli("keys", "list").one_line
