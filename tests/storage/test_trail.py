@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from multipartner.domain.events import Event, EventKind, RefusalRecord
-from multipartner.domain.reasons import Reason
+from multipartner.domain.events import Event, EventKind
 from multipartner.storage.audit import verify
 from multipartner.storage.engine import Database
 from multipartner.storage.ports import TrailUnavailable
 from multipartner.storage.trail import SqliteTrail, TrailLimits
-from multipartner.storage.trail_reading import Filter, export, find_trace, tail
+from multipartner.storage.trail_reading import export
 
 if TYPE_CHECKING:
     from storage.conftest import World
@@ -39,10 +38,6 @@ def issued(number: int, business_id: str = "201") -> Event:
         business_id=business_id,
         jti=f"jti{number}",
     )
-
-
-def refusal(number: int, *, known: bool, at_s: int = 5000) -> RefusalRecord:
-    return RefusalRecord(f"refused{number}", at_s, Reason.NOTHING_SHARED, credential_id="601" if known else "")
 
 
 def issued_in(path: Path) -> list[str]:
@@ -249,97 +244,6 @@ def test_a_missing_trail_cannot_be_opened(empty: "World") -> None:
     assert not empty.trail.exists()
 
 
-def test_strangers_cannot_push_out_known_callers(world: "World") -> None:
-    """Of what strangers cause 100 a second are kept, in a fifth of the room; the rest is counted."""
-
-    async def use() -> int:
-        async with opened(world, explain_kept=1000, limits=TrailLimits(waiting_refusals=50_000)) as trail:
-            for number in range(500):
-                trail.refused(refusal(number, known=True))
-            for second in range(50):
-                for number in range(200):
-                    trail.refused(refusal(10_000 + number, known=False, at_s=5000 + second))
-        return trail.dropped
-
-    assert asyncio.run(use()) == 50 * 100
-    with closing(sqlite3.connect(world.trail)) as connection:
-        kept = dict(connection.execute("SELECT known, count(*) FROM refusal GROUP BY known").fetchall())
-    assert kept[1] == 500
-    assert 200 <= kept[0] <= 200 + 1000  # pruned every 1,000 rows
-    assert isinstance(find_trace(world.trail, "refused0"), RefusalRecord)
-
-
-def test_the_last_refusals_are_kept(world: "World") -> None:
-    """The room for known callers is bounded, and the newest stay."""
-
-    async def use() -> None:
-        async with opened(world, explain_kept=1000) as trail:
-            for number in range(6000):
-                trail.refused(refusal(number, known=True))
-
-    asyncio.run(use())
-
-    with closing(sqlite3.connect(world.trail)) as connection:
-        (kept,) = connection.execute("SELECT count(*) FROM refusal").fetchone()
-    assert 800 <= kept <= 800 + 1000
-    assert find_trace(world.trail, "refused5999") != []
-    assert find_trace(world.trail, "refused0") == []
-
-
-def test_refusals_that_do_not_fit_are_counted(world: "World") -> None:
-    """A full queue or an unwritable file drops refusals without blocking or raising, and says how many."""
-
-    async def use() -> None:
-        async with opened(world, limits=TrailLimits(waiting_refusals=10, lock_s=0.01)) as trail:
-            with closing(sqlite3.connect(world.trail, isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
-                for number in range(30):
-                    trail.refused(refusal(number, known=True))
-                assert trail.dropped == 20
-                await until(lambda: trail.dropped == 30)
-            trail.refused(refusal(31, known=True))
-        assert trail.dropped == 30
-
-    asyncio.run(use())
-
-    assert find_trace(world.trail, "refused31") != []
-
-
-def test_a_flood_of_refusals_does_not_hold_up_events(world: "World") -> None:
-    """An event goes before thousands of refusals that came earlier."""
-
-    async def use() -> int:
-        async with opened(world) as trail:
-            for number in range(9000):
-                trail.refused(refusal(number, known=True))
-            await trail.record(issued(1))
-            return len(trail._refusals)
-
-    assert asyncio.run(use()) > 5000
-
-
-def test_export_and_tail_read_what_is_asked_for(world: "World") -> None:
-    """Events come oldest first as JSON lines, filtered by ids and time; the tail is the last of them."""
-
-    async def use() -> None:
-        async with opened(world) as trail:
-            for number in range(6):
-                await trail.record(issued(number, business_id=str(200 + number % 2)))
-
-    asyncio.run(use())
-
-    def jtis(only: Filter) -> list[str]:
-        return [msgspec.json.decode(line)["jti"] for line in export(world.trail, only)]
-
-    assert jtis(Filter(business_id="201")) == ["jti1", "jti3", "jti5"]
-    assert jtis(Filter(business_id="201", app_id="301", solution_id="401", since_s=5003)) == ["jti3", "jti5"]
-    assert jtis(Filter(business_id="201", app_id="302")) == []
-    assert [msgspec.json.decode(line)["kind"] for line in tail(world.trail, 2)] == ["token.issued", "writer.closed"]
-    events = find_trace(world.trail, "trace4")
-    assert isinstance(events, list)
-    assert [event.jti for event in events] == ["jti4"]
-
-
 _CHILD = """
 import asyncio, pathlib, sys
 from multipartner.domain.events import Event, EventKind
@@ -393,5 +297,4 @@ def test_kill_9_loses_no_acknowledged_event(world: "World") -> None:
 
 
 async def _open_and_close(world: "World") -> None:
-    database = await Database.open(world.facts, world.trail)
-    await database.close()
+    await (await Database.open(world.facts, world.trail)).close()
