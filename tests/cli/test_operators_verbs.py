@@ -49,6 +49,26 @@ def test_init_overwrites_nothing(demo: DemoDeployment, cli: Cli) -> None:
     assert {path: path.read_bytes() for path in demo.directory.iterdir()} == before
 
 
+def test_init_that_fails_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An `init` that cannot make its databases takes its key file back, so that the next one is not in its own way."""
+    (tmp_path / "facts.db.bell").mkdir()
+    before = set(tmp_path.iterdir())
+
+    assert "bell" in in_process(capsys, Deployment(tmp_path))("init").one_line
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [("migrate",), ("keys", "list"), ("audit", "verify"), ("explain", "x"), ("world", "export")]
+)
+def test_a_deployment_that_is_not_there_is_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    """A verb on a mistyped path says what to do and creates nothing."""
+    assert in_process(capsys, Deployment(tmp_path))(*arguments).one_line.endswith("no facts database; run `multipartner init`")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_world_apply_prints_secrets_once_and_export_gives_it_back(
     deployment: Deployment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,6 @@ import typer
 from multipartner.cli.calling import Call, command, fail, noun
 
 if TYPE_CHECKING:
-    from multipartner.settings import Settings
     from multipartner.storage.audit import Report
 
 _Anchor = Annotated[
@@ -44,7 +43,7 @@ def verify(call: Call, anchor: _Anchor = None) -> None:
     """Check every link of every chain, and against an anchor every end. Exit code 1 if anything is wrong."""
     from multipartner.storage import audit  # noqa: PLC0415 - not for --help
 
-    settings = _existing(call)
+    settings = call.existing()
     known = None
     if anchor is not None:
         try:
@@ -61,7 +60,7 @@ def anchor(call: Call, file: _Out = None) -> None:
     """Write the head of every chain: keep it where nobody who can write the trail can."""
     from multipartner.storage import audit  # noqa: PLC0415 - not for --help
 
-    heads = audit.heads(_existing(call).trail_file)
+    heads = audit.heads(call.existing().trail_file)
     text = json.dumps(msgspec.to_builtins(heads), indent=2)
     if file is None:
         call.tell(msgspec.to_builtins(heads), text)
@@ -78,7 +77,7 @@ def export(
     from multipartner.storage.trail_reading import Filter  # noqa: PLC0415 - not for --help
     from multipartner.storage.trail_reading import export as exported  # noqa: PLC0415 - as above
 
-    lines = exported(_existing(call).trail_file, Filter(app, solution, business, since_s))
+    lines = exported(call.existing().trail_file, Filter(app, solution, business, since_s))
     if file is None:
         for line in lines:
             typer.echo(line)
@@ -90,7 +89,7 @@ def tail(call: Call, count: _Count = 20) -> None:
     """Print the last events as JSON lines, oldest first."""
     from multipartner.storage.trail_reading import tail as last  # noqa: PLC0415 - not for --help
 
-    for line in last(_existing(call).trail_file, count):
+    for line in last(call.existing().trail_file, count):
         typer.echo(line)
 
 
@@ -98,22 +97,13 @@ def prune(call: Call, days: _Days = None) -> None:
     """Take out events older than the retention; what stays can still be verified."""
     from multipartner.storage.retention import prune as pruned  # noqa: PLC0415 - not for --help
 
-    settings = _existing(call)
+    settings = call.existing()
     kept_days = days or settings.trail_retention_days
     if kept_days is None:
         raise fail("nothing says how long to keep events: give --days, or set MULTIPARTNER_TRAIL_RETENTION_DAYS")
     before_s = call.now_s - kept_days * _DAY_S
     count = pruned(settings.trail_file, before_s=before_s, at_s=call.now_s, actor=call.act.actor)
     call.tell({"pruned": count}, f"{count} events older than {kept_days} days taken out")
-
-
-def _existing(call: Call) -> "Settings":
-    """Read the settings of a deployment whose files are at this program's version."""
-    from multipartner.storage.migrate import check_version  # noqa: PLC0415 - not for --help
-
-    settings = call.settings()
-    check_version(settings.database, settings.trail_file)
-    return settings
 
 
 def _write(file: Path, lines: Iterator[str]) -> int:

@@ -46,6 +46,14 @@ class Call(msgspec.Struct, frozen=True):
 
         return settings.load({"database": self.database, "trail": self.trail, "master_key_file": self.master_key_file})
 
+    def existing(self) -> "Settings":
+        """Read the settings of a deployment whose files are at this program's version. Raises DatabaseVersionError as well."""
+        from multipartner.storage.migrate import check_version  # noqa: PLC0415 - not for --help
+
+        settings = self.settings()
+        check_version(settings.database, settings.trail_file)
+        return settings
+
     @property
     def act(self) -> "Act":
         """Who acts: the operator, by login name."""

@@ -15,13 +15,10 @@ def register(app: typer.Typer) -> None:
 
 def init(call: Call) -> None:
     """Make a new deployment: master key file, databases, first keys. Nothing that exists is overwritten."""
-    from multipartner import keyfile  # noqa: PLC0415 - not for --help
-    from multipartner.operating import create_deployment, refuse_existing  # noqa: PLC0415 - as above
+    from multipartner.operating import begin_deployment  # noqa: PLC0415 - not for --help
 
     settings = call.settings()
-    refuse_existing(settings)
-    keyfile.create(settings.master_key_file)
-    kid = asyncio.run(create_deployment(settings, call.act))
+    kid = asyncio.run(begin_deployment(settings, call.act))
     facts = {
         "database": str(settings.database),
         "trail": str(settings.trail_file),

@@ -27,7 +27,7 @@ def explain(call: Call, trace_id: _TraceId) -> None:
     from multipartner.domain.events import RefusalRecord  # noqa: PLC0415 - not for --help
     from multipartner.storage.trail_reading import find_trace  # noqa: PLC0415 - as above
 
-    settings = call.settings()
+    settings = call.existing()
     found = find_trace(settings.trail_file, trace_id)
     if isinstance(found, RefusalRecord):
         facts = _refused(found)
