@@ -1,14 +1,17 @@
 """Keys come and go while tokens are issued."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import jwt
 import msgspec
-from jwt.types import Options
 
 from fakes import ISSUER, OWNER, InProcess, populated_store
 from multipartner.domain.keyring import PUBLISH_AHEAD_S
 from multipartner.storage.ports import ChangeKind
+
+if TYPE_CHECKING:
+    from jwt.types import Options
 
 
 def _kid(token: str) -> str:

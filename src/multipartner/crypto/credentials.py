@@ -1,7 +1,8 @@
 """Opaque credentials of our own making: `prefix_identifier_secret_checksum`.
 
 `mpc_` is a caller token, `mprs_` a resource server's secret. The identifier finds the row, the secret has 256 random
-bits, the checksum lets a leak scanner (and us, before any look-up) tell one from a random string. A store keeps only an HMAC of it.
+bits, the checksum lets a leak scanner (and us, before any look-up) tell one from a random string.
+A store keeps only an HMAC of it.
 """
 
 import enum

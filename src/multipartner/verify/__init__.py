@@ -1,4 +1,4 @@
-"""For resource servers: is this granular token good, and good for this WABA?"""
+"""For resource servers: whether a granular token is good, and good for this WABA."""
 
 from multipartner.verify.offline import NeedsIntrospection, NotPermitted, OfflineVerifier, TokenRefused
 
