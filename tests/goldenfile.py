@@ -8,7 +8,7 @@ from multipartner.domain.reasons import Reason
 from multipartner.wire import refusals
 from multipartner.wire.headers import challenge
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).parent / "http" / "golden"
 TRACE_ID = "A" + "-" * 22
 
 

@@ -3,16 +3,15 @@
 import asyncio
 import json
 import re
-import urllib.request
 
 import pytest
-from fakes import CUSTOMER, OWNER, SOLUTION, InProcess, populated_store
 from hypothesis import given
 from hypothesis import strategies as st
-from raw import ask, request
-from running import Running, running
 
+from fakes import CUSTOMER, OWNER, SOLUTION, InProcess, populated_store
 from multipartner.crypto.credentials import PATTERN
+from rawhttp import ask, request
+from running import Running, running
 
 __all__ = ["running"]
 
@@ -27,15 +26,17 @@ def test_token_answers_are_neither_compressed_nor_kept(running: Running, coding:
     answer = ask(running.address, request(running.target() + "&pad=" + "a" * 500, *lines))
 
     assert answer is not None
-    assert 200 == answer.status
+    assert answer.status == 200
     assert answer.header("content-encoding") is None
     assert {"access_token", "expires_at"} == json.loads(answer.body).keys()
     assert "no-store" in (answer.header("cache-control") or "")
-    assert ("no-cache", "no-referrer", "nosniff") == tuple(
-        answer.header(name) for name in ("pragma", "referrer-policy", "x-content-type-options")
+    assert tuple(answer.header(name) for name in ("pragma", "referrer-policy", "x-content-type-options")) == (
+        "no-cache",
+        "no-referrer",
+        "nosniff",
     )
     assert "authorization" in (answer.header("vary") or "").lower()
-    assert "application/json; charset=UTF-8" == answer.header("content-type")
+    assert answer.header("content-type") == "application/json; charset=UTF-8"
     assert answer.header("etag") is None
 
 
@@ -76,7 +77,7 @@ def test_nothing_sent_comes_back_as_a_header(running: Running, text: str) -> Non
 
 @given(path=st.binary(max_size=60), query=st.binary(max_size=60), header=st.binary(max_size=40))
 def test_whatever_is_sent_is_answered_and_never_logged_raw(path: bytes, query: bytes, header: bytes) -> None:
-    """Any bytes in path, query and Authorization get an envelope below 500, and no control character into a log field (51, 10)."""
+    """Any bytes in path, query and Authorization get an envelope below 500, and no control character into a log (51, 10)."""
     service = InProcess(populated_store())
     headers = {"Authorization": header.decode("latin-1"), "User-Agent": "\r\n\x1b[31m"}
 
@@ -86,7 +87,7 @@ def test_whatever_is_sent_is_answered_and_never_logged_raw(path: bytes, query: b
     assert reply.json["error"]["fbtrace_id"] == reply.headers["x-fb-request-id"]
     logged = [str(getattr(seen, name)) for seen in service.seen for name in seen.__struct_fields__]
     assert all(text.isprintable() for text in logged)
-    assert [] == service.errors
+    assert service.errors == []
 
 
 def test_secrets_that_are_sent_never_come_back() -> None:
@@ -123,9 +124,11 @@ def test_public_documents_hold_nothing_of_a_secrets_form(running: Running) -> No
     """The OpenAPI document, the page and the key set hold no caller token, no JWT and no private key (attack 57)."""
     known = [value for app in (running.owner, running.partner) for value in (app.caller_token, app.secret)]
     for path in ("/openapi.json", "/docs", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server"):
-        with urllib.request.urlopen(running.url + path, timeout=10) as reply:
-            body = reply.read()
+        answer = ask(running.address, request(path))
+        assert answer is not None
+        body = answer.body
 
+        assert answer.status == 200
         assert not re.search(PATTERN.encode(), body)
         assert not JWT.search(body)
         assert b'"d"' not in body

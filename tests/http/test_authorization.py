@@ -1,10 +1,10 @@
 """What may stand in Authorization. Failures come from loopback addresses of their own: they are counted for each."""
 
 import pytest
-from raw import Answer, ask, request
-from running import Running, running
 
 from multipartner.wire.headers import ANSWER
+from rawhttp import Answer, ask, request
+from running import Running, running
 
 __all__ = ["running"]
 
@@ -26,8 +26,9 @@ NO_CREDENTIALS: list[str | bytes] = [
     "Authorization:", "Authorization: ", "Authorization: Bearer", "Authorization: Bearer ", "Authorization: Bearer  {token}",
     "Authorization: bearer {token}", "Authorization: BEARER {token}", "Authorization: Basic {token}", "Authorization: {token}",
     "Authorization: OAuth {token}", "Authorization: Bearer {token} x", "Authorization: Bearer {token}, Bearer {token}",
-    "Authorization: Bearer\t{token}", "Authorization: Bearer a b", "Authorization: Bearer {token}x", "Authorization: Bearer x{token}",
-    'Authorization: Bearer "{token}"', "Authorization: Bearer {cut}", "Authorization: Bearer {token}%0A", "Authorization: Bearer null",
+    "Authorization: Bearer\t{token}", "Authorization: Bearer a b", "Authorization: Bearer {token}x",
+    "Authorization: Bearer x{token}", 'Authorization: Bearer "{token}"', "Authorization: Bearer {cut}",
+    "Authorization: Bearer {token}%0A", "Authorization: Bearer null",
     "Proxy-Authorization: Bearer {token}", "X-Authorization: Bearer {token}", "Cookie: access_token={token}",
     "Authorization: Bearer \u00fc\u00df", b"Authorization: Bearer \xff\xfe", "Authorization: Bearer " + "x" * 8000,
     "Authorization: Bearer ' OR 1=1 --", "Authorization: Bearer ../../etc/passwd", "Authorization: Digest username=a",
@@ -43,7 +44,7 @@ def test_whatever_is_no_caller_token_gets_one_answer(running: Running, line: str
     answer = refused(running, written)
 
     assert plain(refused(running)) == plain(answer)
-    assert (401, 190) == (answer.status, answer.error["code"])
+    assert (answer.status, answer.error["code"]) == (401, 190)
     challenge = answer.header("www-authenticate") or ""
     assert challenge.startswith("Bearer ")
     assert token[4:20] not in repr(answer)
@@ -51,7 +52,7 @@ def test_whatever_is_no_caller_token_gets_one_answer(running: Running, line: str
 
 def test_missing_token_challenge_names_no_error(running: Running) -> None:
     """Without a credential the challenge has no error code, with a bad one it says invalid_token (RFC 6750 3.1, attack 11)."""
-    assert 'Bearer realm="graph"' == refused(running).header("www-authenticate")
+    assert refused(running).header("www-authenticate") == 'Bearer realm="graph"'
     assert 'error="invalid_token"' in (refused(running, "Authorization: Bearer x").header("www-authenticate") or "")
 
 
@@ -68,7 +69,9 @@ def test_every_header_of_a_401_is_that_of_any_other(running: Running) -> None:
     assert {name.decode() for name, _ in ANSWER} <= malformed.headers.keys()
 
 
-@pytest.mark.parametrize("second", ["{line}", "Authorization: Bearer x", "Authorization:", "authorization: {line}", "AUTHORIZATION: x"])
+@pytest.mark.parametrize(
+    "second", ["{line}", "Authorization: Bearer x", "Authorization:", "authorization: {line}", "AUTHORIZATION: x"]
+)
 @pytest.mark.parametrize("first", [True, False])
 def test_two_authorization_headers_are_refused(running: Running, second: str, first: bool) -> None:  # noqa: FBT001 - a case
     """Two Authorization headers are 400, equal ones included, whichever comes first: no layer picks one (attack 12)."""
@@ -77,12 +80,12 @@ def test_two_authorization_headers_are_refused(running: Running, second: str, fi
 
     answer = refused(running, *(lines if first else reversed(lines)))
 
-    assert (400, 100) == (answer.status, answer.error["code"])
+    assert (answer.status, answer.error["code"]) == (400, 100)
 
 
 def test_caller_token_works_for_its_form_alone(running: Running) -> None:
     """The one form that is good: `Bearer`, one space, the token (attack 11)."""
-    assert 200 == refused(running, f"Authorization: Bearer {running.owner.caller_token}").status
+    assert refused(running, f"Authorization: Bearer {running.owner.caller_token}").status == 200
 
 
 def test_granular_token_is_no_caller_token(running: Running) -> None:
@@ -92,4 +95,4 @@ def test_granular_token_is_no_caller_token(running: Running) -> None:
 
     again = refused(running, b"Authorization: Bearer " + granular)
 
-    assert (401, 190) == (again.status, again.error["code"])
+    assert (again.status, again.error["code"]) == (401, 190)

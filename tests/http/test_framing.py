@@ -1,7 +1,8 @@
 """How a request is framed. What the server hides from the service is asserted as it is; SECURITY.md lists it (attack 49)."""
 
 import pytest
-from raw import Answer, Raw, request
+
+from rawhttp import Answer, Raw, request
 from running import Running, running
 
 __all__ = ["running"]
@@ -51,7 +52,7 @@ def test_service_refuses_what_two_parsers_read_differently(running: Running, cas
     answer, closed = once(running, request(running.target(), token_line(running), *lines) + body)
 
     assert answer is not None
-    assert (400, 100, True) == (answer.status, answer.error["code"], closed)
+    assert (answer.status, answer.error["code"], closed) == (400, 100, True)
 
 
 @pytest.mark.parametrize("host", [None, "", " "])
@@ -62,7 +63,7 @@ def test_service_refuses_a_request_without_host(running: Running, host: str | No
         answer, closed = once(running, data)
 
         assert answer is not None
-        assert (400, True) == (answer.status, closed)
+        assert (answer.status, closed) == (400, True)
 
 
 BY_THE_SERVER: dict[str, list[str | bytes]] = {
@@ -116,13 +117,13 @@ HIDDEN: dict[str, bytes] = {
 
 @pytest.mark.parametrize("case", HIDDEN)
 def test_what_the_server_lets_through_unseen(running: Running, case: str) -> None:
-    """The server answers these as if well-formed, and the service cannot see them: a proxy in front must refuse them (attack 49)."""
+    """The server answers these as if well-formed and the service cannot tell: a proxy in front must refuse them (attack 49)."""
     written = HIDDEN[case].replace(b"{target}", running.target().encode()).replace(b"{token}", token_line(running).encode())
 
     answer, _ = once(running, written)
 
     assert answer is not None
-    assert 200 == answer.status
+    assert answer.status == 200
 
 
 def test_bare_lf_hides_no_second_authorization(running: Running) -> None:
@@ -130,7 +131,7 @@ def test_bare_lf_hides_no_second_authorization(running: Running) -> None:
     answer, _ = once(running, request(running.target(), b"X-A: a\nAuthorization: Bearer x", token_line(running)))
 
     assert answer is not None
-    assert 400 == answer.status
+    assert answer.status == 400
 
 
 def test_one_hundred_headers_are_served(running: Running) -> None:
@@ -138,7 +139,7 @@ def test_one_hundred_headers_are_served(running: Running) -> None:
     answer, _ = once(running, request(running.target(), token_line(running), *(f"X-{i}: a" for i in range(98))))
 
     assert answer is not None
-    assert 200 == answer.status
+    assert answer.status == 200
 
 
 @pytest.mark.parametrize(("pad", "status"), [(4200, 404), (60_000, 404), (100_000, 414)])
@@ -150,7 +151,9 @@ def test_long_urls_are_refused(running: Running, pad: int, status: int) -> None:
     assert status == answer.status
 
 
-@pytest.mark.parametrize("start", [b"GET {t}", b"GET {t} HTTP/2.0", b"GET {t} HTTP/1.2", b"GET  {t} HTTP/1.1", b"G\0T {t} HTTP/1.1"])
+@pytest.mark.parametrize(
+    "start", [b"GET {t}", b"GET {t} HTTP/2.0", b"GET {t} HTTP/1.2", b"GET  {t} HTTP/1.1", b"G\0T {t} HTTP/1.1"]
+)
 def test_malformed_request_lines_are_refused(running: Running, start: bytes) -> None:
     """HTTP/0.9, unknown versions, two spaces and odd methods are no requests (attack 49)."""
     line = start.replace(b"{t}", running.target().encode())
@@ -159,7 +162,9 @@ def test_malformed_request_lines_are_refused(running: Running, start: bytes) -> 
     assert answer is None or answer.status == 400
 
 
-@pytest.mark.parametrize("data", [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 9])
+@pytest.mark.parametrize(
+    "data", [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 9]
+)
 def test_other_protocols_get_nothing(running: Running, data: bytes) -> None:
     """An HTTP/2 preface or a TLS greeting on the plain port is closed (attack 50)."""
     answer, _ = once(running, data + b"\r\n\r\n")
@@ -177,8 +182,7 @@ def test_upgrades_are_not_followed(running: Running, protocol: str) -> None:
 
     assert answer is not None
     assert with_body is not None
-    assert answer.status in ({200} if protocol != "websocket" else {403})
-    assert with_body.status in {400, 403}
+    assert (answer.status, with_body.status) == (200, 400)
 
 
 def test_expect_100_continue_neither_hangs_nor_mints_twice(running: Running) -> None:
@@ -186,13 +190,13 @@ def test_expect_100_continue_neither_hangs_nor_mints_twice(running: Running) -> 
     with Raw(running.address) as connection:
         answer = connection.send(request(running.target(), token_line(running), "Expect: 100-continue")).answer()
         assert answer is not None
-        assert 200 == answer.status
+        assert answer.status == 200
         assert connection.quiet(0.05)
     form = ["Expect: 100-continue", "Content-Length: 5000000", "Content-Type: application/x-www-form-urlencoded"]
     with Raw(running.address, "127.0.12.1") as connection:
         refused = connection.send(request("/oauth/introspect", *form, method="POST")).answer()
         assert refused is not None
-        assert 401 == refused.status
+        assert refused.status == 401
 
 
 def test_pipelined_requests_are_answered_in_order(running: Running) -> None:
@@ -225,4 +229,4 @@ def test_half_sent_and_idle_connections_stop_nobody(running: Running) -> None:
 
     assert answer is not None
     assert late is not None
-    assert (200, 200) == (answer.status, late.status)
+    assert (answer.status, late.status) == (200, 200)

@@ -3,8 +3,10 @@
 import asyncio
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+
 from fakes import (
     CUSTOMER,
     NOON_S,
@@ -19,13 +21,12 @@ from fakes import (
     Reply,
     populated_store,
 )
-from golden import FOLDER, TRACE_ID, golden_of, stored
-from raw import ask, request
-from running import Running, running
-
+from goldenfile import FOLDER, TRACE_ID, golden_of, stored
 from multipartner.crypto.credentials import appsecret_proof
-from multipartner.domain.model import Facts, Permission, SolutionStatus, Tenant
+from multipartner.domain.model import AppId, Facts, Permission, SolutionStatus, Tenant
 from multipartner.domain.reasons import Reason
+from rawhttp import ask, request
+from running import Running, running
 
 __all__ = ["running"]
 
@@ -40,9 +41,9 @@ class FaultyStore(MemoryStore):
         raise RuntimeError(f"a bug met {tenant.business_id}")
 
 
-def _service(store: MemoryStore | None = None, **options: object) -> tuple[InProcess, str]:
+def _service(store: MemoryStore | None = None, **options: Any) -> tuple[InProcess, str]:
     store = store or populated_store()
-    return InProcess(store, **options), store.add_credential(OWNER)  # type: ignore[arg-type] - passed on as they are
+    return InProcess(store, **options), store.add_credential(OWNER)
 
 
 def _asked(path: str = PATH, query: str = QUERY, *, method: str = "GET", body: bytes = b"", **named: str) -> Reply:
@@ -63,9 +64,9 @@ def _changed(change: Callable[[MemoryStore], object]) -> Reply:
     return asyncio.run(service.token(token))
 
 
-def _caller(**options: object) -> Reply:
+def _caller(**options: Any) -> Reply:
     store = populated_store()
-    token = store.add_credential(OWNER, **options)  # type: ignore[arg-type] - passed on as they are
+    token = store.add_credential(OWNER, **options)
     return asyncio.run(InProcess(store).token(token))
 
 
@@ -77,9 +78,9 @@ def _twice(service: InProcess, token: str) -> Reply:
     return asyncio.run(both())
 
 
-def _limited(**options: int) -> Reply:
+def _limited(**options: Any) -> Reply:
     store = populated_store()
-    token = store.add_credential(OWNER, **options)  # type: ignore[arg-type] - passed on as they are
+    token = store.add_credential(OWNER, **options)
     return _twice(InProcess(store), token)
 
 
@@ -100,9 +101,9 @@ def _revoked() -> Reply:
     return asyncio.run(InProcess(store).token(token))
 
 
-def _other_app(app_id: object) -> Reply:
+def _other_app(app_id: AppId) -> Reply:
     store = populated_store()
-    return asyncio.run(InProcess(store).token(store.add_credential(app_id)))  # type: ignore[arg-type] - an AppId
+    return asyncio.run(InProcess(store).token(store.add_credential(app_id)))
 
 
 def _consented_to_messaging_only() -> Reply:

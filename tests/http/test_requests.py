@@ -5,24 +5,24 @@ import re
 from urllib.parse import quote
 
 import pytest
-from fakes import CUSTOMER, OWNER, SOLUTION, InProcess, populated_store
 from hypothesis import given
 from hypothesis import strategies as st
-from raw import Answer, Raw, ask, request
-from running import Running, running
 
+from fakes import CUSTOMER, OWNER, SOLUTION, InProcess, populated_store
 from multipartner.domain.model import Instant
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.web.openapi import ID_PATTERN, VERSION_PATTERN
 from multipartner.wire.ask import Arrival, AskParser
 from multipartner.wire.versions import answering
+from rawhttp import Answer, Raw, ask, request
+from running import Running, running
 
 __all__ = ["running"]
 
 OTHER_SCRIPTS = ["١٢٣", "１２３", "१२३", "²", "1²", "৩", "𝟙𝟚"]  # noqa: RUF001 - they look like digits, on purpose
 NO_IDS = [
     *OTHER_SCRIPTS, "123\n", "\n123", "123\r\n", "123\0", "+123", "-1", "1_000", " 123", "123 ", "0x10", "1e5", "123.0", "",
-    "null", "undefined", "NaN", "1,2", "[1]", '"1"', "1;2", "1/2", "٠", "😀", "%31", "\u2028",
+    "null", "undefined", "NaN", "1,2", "[1]", '"1"', "1;2", "1/2", "\u0660", "😀", "%31", "\u2028",
 ]  # fmt: skip
 BROKEN_UTF8 = ["%ff", "%c0%b1", "%ed%a0%80", "1%80"]
 """A lone continuation, an overlong 1, a surrogate (attack 10)."""
@@ -45,7 +45,7 @@ def test_business_id_is_ascii_digits(running: Running, text: str) -> None:
     """business_id in another script, with a sign, a space, a newline or empty is refused with 400/100 (attacks 1, 2, 3, 10)."""
     answer = get(running, f"/v23.0/{running.solution_id}/access_token?business_id={text}")
 
-    assert (400, 100) == told(answer)
+    assert told(answer) == (400, 100)
 
 
 @pytest.mark.parametrize("text", [*(quote(text, safe="") for text in NO_IDS if "/" not in text), *BROKEN_UTF8], ids=str)
@@ -53,23 +53,23 @@ def test_solution_id_is_ascii_digits(running: Running, text: str) -> None:
     """Solution-ID in another script, with a sign, a space or a newline is refused with 400/100 (attacks 1, 2, 3, 10)."""
     answer = get(running, f"/v23.0/{text}/access_token?business_id={running.business[200]}")
 
-    assert (400, 100) == told(answer)
+    assert told(answer) == (400, 100)
 
 
 @pytest.mark.parametrize(
-    "text", ["v23.0%0A", "%0Av23.0", "v23", "23.0", "V23.0", "v2３.0", "v23.0.", "v.0", "v-1.0", "v23,0", "v+23.0"], ids=quote
+    "text", ["v23.0%0A", "%0Av23.0", "v23", "23.0", "V23.0", "v2\uff13.0", "v23.0.", "v.0", "v-1.0", "v23,0", "v+23.0"], ids=quote
 )  # fmt: skip
 def test_version_is_v_digits_dot_digits(running: Running, text: str) -> None:
     """A version that does not look like v23.0, a newline after it included, is refused with 400/100 (attacks 2, 9)."""
     answer = get(running, f"/{quote(text, safe='%')}/{running.solution_id}/access_token?business_id={running.business[200]}")
 
-    assert (400, 100) == told(answer)
+    assert told(answer) == (400, 100)
 
 
 @pytest.mark.parametrize("version", ["v0.0", "v999.0", "v27.0", "v23.00", "v023.0", "v23.1", "v" + "9" * 400 + ".0"])
 def test_unknown_version_is_an_unknown_path(running: Running, version: str) -> None:
     """A well-formed version that was never released is 404/2500, and none is an alias of another (attack 9)."""
-    assert (404, 2500) == told(get(running, running.target(version=version)))
+    assert told(get(running, running.target(version=version))) == (404, 2500)
 
 
 @pytest.mark.parametrize(("asked", "answered"), [("v1.0", "v21.0"), ("v20.0", "v21.0"), ("v21.0", "v21.0"), ("v26.0", "v26.0")])
@@ -87,17 +87,17 @@ def test_long_ids_are_ids_of_nothing(running: Running, digits: int, where: str) 
     long = "9" * digits
     solution, business = (long, running.business[200]) if where == "solution" else (running.solution_id, long)
 
-    assert (404, 803) == told(get(running, f"/v23.0/{solution}/access_token?business_id={business}"))
+    assert told(get(running, f"/v23.0/{solution}/access_token?business_id={business}")) == (404, 803)
 
 
 def test_leading_zeros_make_another_id(running: Running) -> None:
     """0123 is not 123, not even when the token of 123 lies in the cache (attack 5)."""
-    assert 200 == get(running, running.target()).status
+    assert get(running, running.target()).status == 200
 
     zero_business = f"/v23.0/{running.solution_id}/access_token?business_id=0{running.business[200]}"
     zero_solution = f"/v23.0/0{running.solution_id}/access_token?business_id={running.business[200]}"
-    assert (404, 803) == told(get(running, zero_business))
-    assert (404, 803) == told(get(running, zero_solution))
+    assert told(get(running, zero_business)) == (404, 803)
+    assert told(get(running, zero_solution)) == (404, 803)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_ambiguous_parameters_are_refused(running: Running, query: str) -> None:
     """Two layers can never read two values out of one request: duplicates, lists and lookalikes are 400/100 (attack 6)."""
     written = query.format(a=running.business[200], b=running.business[404])
 
-    assert (400, 100) == told(get(running, f"/v23.0/{running.solution_id}/access_token?{written}"))
+    assert told(get(running, f"/v23.0/{running.solution_id}/access_token?{written}")) == (400, 100)
 
 
 @pytest.mark.parametrize("body", [b"business_id=1", b'{"business_id":"1"}', b"[]", b"{ }", b"null"])
@@ -126,7 +126,7 @@ def test_body_of_a_get_is_refused(running: Running, body: bytes) -> None:
         second = connection.send(request(running.target(), lines[0])).answer()
 
     assert first is not None
-    assert (400, 100) == told(first)
+    assert told(first) == (400, 100)
     assert second is None or second.status == 200
 
 
@@ -136,7 +136,7 @@ def test_empty_object_as_body_of_a_get_is_ignored(running: Running) -> None:
     answer = ask(running.address, request(running.target(), *lines) + b"{}")
 
     assert answer is not None
-    assert 200 == answer.status
+    assert answer.status == 200
 
 
 def test_token_in_header_and_query_is_refused(running: Running) -> None:
@@ -145,8 +145,8 @@ def test_token_in_header_and_query_is_refused(running: Running) -> None:
     alone = ask(running.address, request(f"{running.target()}&access_token={token}"))
 
     assert alone is not None
-    assert 200 == alone.status
-    assert (400, 100) == told(get(running, f"{running.target()}&access_token={token}"))
+    assert alone.status == 200
+    assert told(get(running, f"{running.target()}&access_token={token}")) == (400, 100)
 
 
 def test_token_in_query_can_be_switched_off_and_is_never_written_down() -> None:
@@ -156,7 +156,7 @@ def test_token_in_query_can_be_switched_off_and_is_never_written_down() -> None:
 
     reply = asyncio.run(service.request(f"/v23.0/{SOLUTION}/access_token", f"business_id={CUSTOMER}&access_token={token}"))
 
-    assert (401, Reason.CALLER_IN_QUERY) == (reply.status, service.seen[-1].reason)
+    assert (reply.status, service.seen[-1].reason) == (401, Reason.CALLER_IN_QUERY)
     assert token[:20] not in repr((service.seen, service.trail.refusals, service.errors, reply))
 
 
@@ -180,7 +180,7 @@ def test_path_tricks_reach_nothing(running: Running, path: str) -> None:
 
     assert answer.status in {400, 404}
     assert answer.header("location") is None
-    assert b"access_token\":" not in answer.body
+    assert b'access_token":' not in answer.body
 
 
 def test_very_long_path_is_refused(running: Running) -> None:
@@ -193,7 +193,7 @@ def test_very_long_path_is_refused(running: Running) -> None:
 @pytest.mark.parametrize("header", ["X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Prefix", "X-Forwarded-Path"])
 def test_no_header_moves_a_request_to_another_path(running: Running, header: str) -> None:
     """The path of the request line alone decides (attack 8)."""
-    assert (404, 2500) == told(get(running, "/nowhere", f"{header}: {running.target()}"))
+    assert told(get(running, "/nowhere", f"{header}: {running.target()}")) == (404, 2500)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "PROPFIND", "QUERY"])
@@ -201,7 +201,7 @@ def test_other_methods_are_refused_with_allow(running: Running, method: str) -> 
     """Every method but GET is 405 and Allow names GET; nothing of the request is echoed (attack 9)."""
     answer = get(running, running.target(), "X-Echo: marker-of-this-test", method=method)
 
-    assert (405, "GET") == (answer.status, answer.header("allow"))
+    assert (answer.status, answer.header("allow")) == (405, "GET")
     assert b"marker-of-this-test" not in answer.body
 
 
@@ -213,27 +213,27 @@ def test_head_does_not_mint(running: Running) -> None:
         after = connection.send(request(running.target(), token)).answer()
     assert head is not None
     assert after is not None
-    assert (405, 200) == (head.status, after.status)
+    assert (head.status, after.status) == (405, 200)
 
     store = populated_store()
     service, bearer = InProcess(store), store.add_credential(OWNER)
     path, query, headers = f"/v23.0/{SOLUTION}/access_token", f"business_id={CUSTOMER}", {"Authorization": f"Bearer {bearer}"}
-    assert 405 == asyncio.run(service.request(path, query, headers, method="HEAD")).status
-    assert [] == service.trail.events
+    assert asyncio.run(service.request(path, query, headers, method="HEAD")).status == 405
+    assert service.trail.events == []
 
 
 @pytest.mark.parametrize("header", ["X-HTTP-Method-Override: DELETE", "X-Method-Override: POST", "X-HTTP-Method: PUT"])
 def test_method_overrides_are_ignored(running: Running, header: str) -> None:
     """A method named in a header or a parameter changes nothing (attack 9)."""
-    assert 200 == get(running, running.target() + "&method=delete&_method=DELETE", header).status
-    assert 405 == get(running, running.target(), "X-HTTP-Method-Override: GET", method="POST").status
+    assert get(running, running.target() + "&method=delete&_method=DELETE", header).status == 200
+    assert get(running, running.target(), "X-HTTP-Method-Override: GET", method="POST").status == 405
 
 
 PARSE = AskParser(answering(("v21.0", "v23.0")))
 ARRIVAL = Arrival("A" * 23, "192.0.2.1", Instant(0, 0))
 
 
-@given(st.text(max_size=12) | st.from_regex(ID_PATTERN) | st.text("0123456789+-_. \n١²", max_size=12))
+@given(st.text(max_size=12) | st.from_regex(ID_PATTERN) | st.text("0123456789+-_. \n\u0661²", max_size=12))
 def test_parser_accepts_exactly_the_documented_ids(text: str) -> None:
     """The parser takes an id if and only if it matches the documented pattern to its end (attacks 1 to 3)."""
     query = b"business_id=" + quote(text).encode()
