@@ -11,7 +11,7 @@ import pytest
 from multipartner.domain.events import Event, EventKind
 from multipartner.storage.audit import AnchorHead, Report, heads, verify
 from multipartner.storage.chain import CHANGES, Head, link
-from multipartner.storage.engine import Database
+from multipartner.storage.engine import Database, put_events
 from multipartner.storage.retention import last_pruning, prune
 from multipartner.storage.trail import SqliteTrail
 
@@ -32,7 +32,7 @@ async def _write(world: "World", at_s: int, *, close: bool = True) -> str:
         await trail.record(token(number, at_s))
     database = await Database.open(world.facts, world.trail)
     async with database.transaction() as connection:
-        await database.put_event(connection, Event(EventKind.SHARE_REVOKED, at_s + EVENTS, "operator:x"))
+        await put_events(connection, [Event(EventKind.SHARE_REVOKED, at_s + EVENTS, "operator:x")])
     await database.close()
     if close:
         await trail.close(at_s + 100)

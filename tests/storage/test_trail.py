@@ -247,7 +247,7 @@ def test_a_missing_trail_cannot_be_opened(empty: "World") -> None:
 _CHILD = """
 import asyncio, pathlib, sys
 from multipartner.domain.events import Event, EventKind
-from multipartner.storage.engine import Database
+from multipartner.storage.engine import Database, put_events
 from multipartner.storage.trail import SqliteTrail
 async def issue(trail, name):
     for number in range(100000):
@@ -256,7 +256,7 @@ async def issue(trail, name):
 async def change(database):
     for number in range(100000):
         async with database.transaction() as connection:
-            await database.put_event(connection, Event(EventKind.SHARE_REVOKED, 5000, "operator:x", jti=f"change-{number}"))
+            await put_events(connection, [Event(EventKind.SHARE_REVOKED, 5000, "operator:x", jti=f"change-{number}")])
         print(f"change-{number}", flush=True)
 async def main():
     facts, path = map(pathlib.Path, sys.argv[1:])

@@ -36,6 +36,7 @@ class EventKind(enum.Enum):
     KEY_DROPPED = "key.dropped"
     RESOURCE_SERVER_CREATED = "resource_server.created"
     RESOURCE_SERVER_REVOKED = "resource_server.revoked"
+    TRAIL_PRUNED = "trail.pruned"
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):

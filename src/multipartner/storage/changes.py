@@ -13,7 +13,7 @@ from multipartner.domain.events import Event
 from multipartner.domain.model import AppId, BusinessId, CredentialId, Permission, SolutionId, SystemUserId, Tenant
 from multipartner.storage import tables as t
 from multipartner.storage.change_ports import Changes, Credential, Effect, Fingerprint, Mark
-from multipartner.storage.engine import Database
+from multipartner.storage.engine import Database, put_events
 from multipartner.storage.ports import ResourceServerRecord, SealedKeyRecord, SigningKeyRecord
 from multipartner.storage.world_rows import WorldRows, mark_columns, permissions_text
 
@@ -54,8 +54,7 @@ class SqlChanges(WorldRows):
 
     async def flush(self) -> None:
         """Write the events."""
-        if self._events:
-            await self._connection.execute(sa.insert(t.outbox), [{"event": msgspec.json.encode(event)} for event in self._events])
+        await put_events(self._connection, self._events)
 
     async def set_app_status(self, app_id: AppId, status: w.AppStatus, mark: Mark) -> Effect:
         """See the port."""

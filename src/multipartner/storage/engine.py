@@ -92,10 +92,6 @@ class Database:
                 async with connection.begin():
                     yield connection
 
-    async def put_event(self, connection: AsyncConnection, event: Event) -> None:
-        """Put a trail event into the transaction of the change that it tells of."""
-        await connection.execute(sa.insert(outbox).values(event=msgspec.json.encode(event)))
-
     async def move_outbox(self) -> None:
         """Move waiting events to the trail's chain `changes`, each once.
 
@@ -145,6 +141,12 @@ class Database:
         except OSError as error:
             raise StorageUnavailable(f"the bell cannot be rung: {error.strerror or error}") from error
         return self._bell
+
+
+async def put_events(connection: AsyncConnection, events: Sequence[Event]) -> None:
+    """Put trail events into the transaction of the changes that they tell of."""
+    if events:
+        await connection.execute(sa.insert(outbox), [{"event": msgspec.json.encode(event)} for event in events])
 
 
 async def _forget(connection: AsyncConnection, moved: Sequence[OutboxRow]) -> None:

@@ -14,12 +14,11 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from multipartner.storage.chain import CHANGES, GENESIS, Head, Line, append_change, connect, entry_of, locked, read_line
+from multipartner.domain.events import Event, EventKind
+from multipartner.storage.chain import CHANGES, GENESIS, Head, append_change, connect, entry_of, locked, read_line
 from multipartner.storage.compiled import sqlite_text
 from multipartner.storage.ports import TrailUnavailable
 from multipartner.storage.tables import trail_event
-
-PRUNED: Final = "trail.pruned"
 
 _LOCK_S: Final = 5.0
 _AT_ONCE: Final = 500
@@ -59,7 +58,9 @@ def prune(trail_path: Path, *, before_s: int, at_s: int, actor: str) -> int:
                 pruned, cut = _plan(connection, before_s)
                 if cut:
                     told = {chain: f"{head.seq}:{head.hash.hex()}" for chain, head in pruned.items()}
-                    append_change(connection, [entry_of(msgspec.json.encode(Line(PRUNED, at_s, actor, detail=told)))])
+                    append_change(
+                        connection, [entry_of(msgspec.json.encode(Event(EventKind.TRAIL_PRUNED, at_s, actor, detail=told)))]
+                    )
             return sum(_take_out(connection, chain, seq) for chain, seq in cut.items())
     except sqlite3.Error as error:
         raise TrailUnavailable(f"the trail cannot be pruned: {error}") from error
@@ -69,7 +70,7 @@ def last_pruning(connection: sqlite3.Connection) -> dict[str, Head]:
     """Return the last link taken from each chain, as the latest pruning tells it."""
     for _, body in connection.execute(_NEWEST_FIRST, {"chain": CHANGES}):
         line = read_line(body)
-        if line is not None and line.kind == PRUNED:
+        if line is not None and line.kind == EventKind.TRAIL_PRUNED.value:
             return {chain: _read_head(text) for chain, text in line.detail.items()}
     return {}
 
