@@ -13,9 +13,7 @@ from published import needs_contract, published, subset
 from running import Running, start_demo, stop_demo
 
 EXCEPTIONS = {
-    422: {
-        "positive_data_acceptance": "takes every 422 for 'this data is malformed'; here it says that a well-formed id shares nothing"
-    },
+    422: {"positive_data_acceptance": "takes every 422 to mean malformed data; here a well-formed id shares nothing"},
 }
 """Checks that are left out, by the refusal that is looked at, and why. The run over everything leaves none out."""
 
