@@ -22,7 +22,7 @@ def visited(demo: Running, folder: Path | None = None, *, script: bool = True) -
 
 
 def test_page_writes_code_and_sends_the_request(running: Running, tmp_path: Path) -> None:
-    """ "Try it" fills the code in three languages, gets a real 200 and a real 422, and breaks no rule of its policy."""
+    """Trying it fills the code in three languages, gets a real 200 and a real 422, and breaks no rule of its policy."""
     seen = visited(running, Path(os.environ.get("MULTIPARTNER_TEST_SCREENSHOTS", tmp_path)))
 
     assert [answer["status"] for answer in seen["answers"]] == [200, 422]

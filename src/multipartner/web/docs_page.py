@@ -108,7 +108,8 @@ def _answer(row: refusals.Row, reasons: Sequence[Reason]) -> str:
     why = "".join(f"<li>{_prose(RULES[reason].text)}</li>" for reason in reasons)
     example = msgspec.json.format(refusals.render(reasons[0], openapi.EXAMPLE_TRACE_ID), indent=2).decode()
     return (
-        f'<div class="refusal"><p class="message">{escape(row.message)}</p><p class="codes">{escape(row.type)} {codes}</p>'
+        f'<div class="refusal"><div class="told"><p class="message">{escape(row.message)}</p>'
+        f'<p class="codes">{escape(row.type)} {codes}</p></div>'
         f"<ul>{why}</ul><details><summary>As it arrives</summary><pre><code>{escape(example)}</code></pre></details></div>"
     )
 
