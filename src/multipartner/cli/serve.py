@@ -50,9 +50,10 @@ def run(settings: Settings, announce: Callable[[Settings], None] | None = None) 
     from multipartner.wiring import check_start  # noqa: PLC0415 - as above
 
     with ExitStack() as held:
-        check_start(settings)
+        # Ports first: SQLite makes its side files as soon as a database is looked at, and a taken port shall leave no trace.
         public = held.enter_context(hold(settings.host, settings.port))
         operations = held.enter_context(listen_on_loopback(settings.operations_port))
+        check_start(settings)
         settings = settings.model_copy(
             update={"port": public.getsockname()[1], "operations_port": operations.getsockname()[1]},
         )

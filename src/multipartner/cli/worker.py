@@ -61,7 +61,10 @@ class _Worker:
                 # The server listens to SIGINT in the same way, and goes on from here.
                 os.kill(os.getpid(), signal.SIGINT)
 
-        loop.add_signal_handler(signal.SIGTERM, stop)
+        # Not a handler of the loop: those lose a signal that comes while the loop stands still, as it does once, when the
+        # lifespan has started and the server begins to listen.
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(stop))
         if os.getppid() != self._parent:
             stop()
 

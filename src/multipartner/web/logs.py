@@ -27,7 +27,8 @@ _SECRETS = re.compile(
     r"mp(?:c|rs)_[0-9A-Za-z_]{8,}"
     r"|eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*){0,4}"
     r"|(?P<scheme>\b(?:Bearer|Basic)\s+)[0-9A-Za-z._~+/=|%-]+"
-    rf"|(?P<name>\b(?:{_SECRET_NAMES})(?:=|%3[Dd]|[\"']?:\s*[\"']?))[^\s&\"',;)}}]+"
+    rf"|(?P<name>\b(?:{_SECRET_NAMES})(?:=|%3[Dd]|[\"']?:\s*[\"']?))[^\s&\"',;)}}]+",
+    re.IGNORECASE,
 )
 
 Fields = MutableMapping[str, Any]

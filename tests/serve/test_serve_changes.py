@@ -1,0 +1,82 @@
+"""The promise: an acknowledged change is obeyed by the very next request, in every worker."""
+
+import sqlite3
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from deployment import DemoDeployment
+from serving import OWNER_APP, OWNER_USER, SHARING, SHARING_TOO, SOLUTION, Answer, Connection, Served, path_of, run, serving
+
+WORKERS = 3
+CONNECTIONS = 32
+
+
+def _connected(stack: ExitStack, served: Served, paths: tuple[str, ...], token: str) -> list[Connection]:
+    """Connections that reach every worker, each warmed with a token for every path."""
+    connections = [stack.enter_context(closing(Connection(served.url))) for _ in range(CONNECTIONS)]
+    for connection in connections:
+        for path in paths:
+            assert connection.get(path, token).status == 200
+    assert _workers_reached(served) == WORKERS
+    return connections
+
+
+def _workers_reached(served: Served) -> int:
+    """How many workers hold one of our connections, as the kernel tells it."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    established = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{served.port:04X}") and row[3] == "01"}
+    reached = 0
+    for pid in served.workers():
+        links = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+        reached += bool(links & established)
+    return reached
+
+
+def test_command_line_is_obeyed_by_the_next_request_of_every_worker(demo: DemoDeployment) -> None:
+    """When `share revoke`, `grant revoke`, `grant restore` or `credential revoke` has ended, no worker answers as before."""
+    token = demo.caller_token(OWNER_USER, OWNER_APP)
+    other = demo.caller_token(OWNER_USER, OWNER_APP)
+    share, grant = path_of(SHARING), path_of(SHARING_TOO)
+    grant_options = ["--business", SHARING_TOO, "--solution", SOLUTION, "--app", OWNER_APP]
+    with serving(demo, workers=WORKERS, calls_per_hour=100_000) as served, ExitStack() as stack:
+        connections = _connected(stack, served, (share, grant), token)
+
+        def after(*command: str) -> tuple[list[Answer], list[Answer]]:
+            ended = run(*command, *demo.arguments)
+            assert ended.returncode == 0, ended.stderr
+            return [c.get(share, token) for c in connections], [c.get(grant, token) for c in connections]
+
+        shares, grants = after("share", "revoke", "--business", SHARING, "--solution", SOLUTION)
+        assert {a.status for a in shares} == {422}
+        assert {a.status for a in grants} == {200}
+
+        before = {a.body for a in grants}
+        assert {a.status for a in after("grant", "revoke", *grant_options)[1]} == {403}
+
+        restored = after("grant", "restore", *grant_options)[1]
+        assert {a.status for a in restored} == {200}
+        assert not before & {a.body for a in restored}
+
+        assert {a.status for a in after("credential", "revoke", token.split("_")[1])[1]} == {401}
+        assert {c.get(grant, other).status for c in connections} == {200}
+
+
+def test_foreign_tool_is_obeyed_within_a_second(demo: DemoDeployment) -> None:
+    """A row changed with somebody else's SQLite client is obeyed by every worker within one second."""
+    token = demo.caller_token(OWNER_USER, OWNER_APP)
+    with serving(demo, workers=WORKERS, calls_per_hour=100_000) as served, ExitStack() as stack:
+        connections = _connected(stack, served, (path_of(SHARING),), token)
+        with closing(sqlite3.connect(demo.database)) as tool, tool:
+            tool.execute("UPDATE share SET status = 'WITHDRAWN' WHERE business_id = ?", (SHARING,))
+        committed = time.monotonic()
+
+        last_allowed_s = 0.0
+        while time.monotonic() < committed + 1.5:
+            for connection in connections:
+                asked_s = time.monotonic() - committed
+                if connection.get(path_of(SHARING), token).status == 200:
+                    last_allowed_s = asked_s
+
+        assert last_allowed_s < 1
+        assert {c.get(path_of(SHARING), token).status for c in connections} == {422}
