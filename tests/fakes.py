@@ -303,7 +303,7 @@ class InProcess:
         stations = Stations(authenticate, self.limiter, self.ring, Issuing(self.ring, self.trail, names, render))
         self.corridor = Corridor(store, self.trail, stations, options.get("cache_size", 1000))
         self.introspector = Introspector(store, self.corridor, self.ring, mac_keys, names)
-        self.observer = Observer(self.seen.append, 0.0)
+        self.observer = Observer(self.seen.append, 0)
         routes = (
             Route(JWKS_PATH.encode(), ("GET",), KeySet(self.ring, self.observer)),
             Route(INTROSPECTION_PATH.encode(), ("POST",), Introspection(self.introspector, self.limiter, self.observer)),

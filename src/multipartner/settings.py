@@ -83,9 +83,9 @@ class Settings(BaseSettings):
     trail_retention_days: Annotated[int | None, Field(ge=1, description="Days that trail events are kept; default: all.")] = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Lowest level logged.")] = "info"
     log_format: Annotated[Literal["json", "console"], Field(description="One JSON object a line, or text for people.")] = "json"
-    log_successes: Annotated[
-        float, Field(ge=0, le=1, description="Share of successful requests that are logged (a line costs as much as an answer).")
-    ] = 0.01
+    log_successes_per_s: Annotated[
+        int, Field(ge=0, description="Successful requests logged per second and worker (a line costs more than an answer).")
+    ] = 10
 
     @property
     def trail_file(self) -> Path:

@@ -136,7 +136,7 @@ class Service:
         issue = Issuing(self._ring, self._trail, names, render)
         stations = Stations(authenticate, limiter, self._ring, issue)
         self._corridor = Corridor(self._reader, self._trail, stations, settings.cache_size)
-        self._observer = Observer(watchers.log, settings.log_successes)
+        self._observer = Observer(watchers.log, settings.log_successes_per_s)
         introspect = Introspector(self._reader, self._corridor, self._ring, mac_keys, names)
         versions = answering(settings.versions)
         routes = (

@@ -85,7 +85,7 @@ def test_operations_are_on_loopback_and_bounded(demo: DemoDeployment) -> None:
 def test_trace_id(demo: DemoDeployment) -> None:
     """One id stands in the answer's body, in its header and in the log."""
     token = demo.caller_token(OWNER_USER, OWNER_APP)
-    with serving(demo, log_successes=1.0) as served:
+    with serving(demo, log_successes_per_s=1000) as served:
         good = get(served.url, path_of(SHARING), token)
         refused = get(served.url, path_of("4089388446014104"), token)
         assert served.stop() == 0
@@ -103,7 +103,7 @@ def test_secrets_are_nowhere(demo: DemoDeployment) -> None:
     token = demo.caller_token(OWNER_USER, OWNER_APP)
     server_secret = new_credential(CredentialType.RESOURCE_SERVER)[1]
     canary = "canary5f1b"
-    with serving(demo, accept_query_token=True, log_successes=1.0, log_level="debug", workers=2) as served:
+    with serving(demo, accept_query_token=True, log_successes_per_s=1000, log_level="debug", workers=2) as served:
         path = path_of(SHARING)
         issued = get(served.url, f"{path}&access_token={token}").json["access_token"]
         get(served.url, path, token, User_Agent=f"x {token}")

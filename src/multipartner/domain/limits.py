@@ -19,6 +19,10 @@ class SlidingWindow:
         self._max_keys = max_keys
         self._counters: dict[object, Counter] = {}
 
+    def step_at(self, boot_ns: int) -> int:
+        """The step that a moment falls into."""
+        return boot_ns // self._step_ns
+
     def counter(self, key: object, boot_ns: int) -> "Counter":
         """The count of a key as of now; for a new key an empty one, which takes room from the oldest if need be."""
         step = boot_ns // self._step_ns
@@ -26,7 +30,7 @@ class SlidingWindow:
         if counter is None:
             counter = self._counters[key] = Counter(step, 0, [0] * (self.STEPS + 1))
             if len(self._counters) > self._max_keys:
-                del self._counters[next(iter(self._counters))]
+                self._counters.pop(next(iter(self._counters))).kept = False
         elif step != counter.step:
             counter.advance(step)
         return counter
@@ -49,11 +53,12 @@ class SlidingWindow:
 
 
 class Counter(msgspec.Struct):
-    """Calls of one key: `ring` by step, `total` their sum, `step` the last one looked at."""
+    """Calls of one key: `ring` by step, `total` their sum, `step` the last one looked at; `kept` until it is forgotten."""
 
     step: int
     total: int
     ring: list[int]
+    kept: bool = True
 
     def add(self) -> None:
         """Count one call, in the step last looked at."""

@@ -1,6 +1,7 @@
 """The closed list of reasons for which a request is refused, and the rule behind each in the operator's words.
 
-Nothing here is for the caller: what the caller reads is `wire.refusals`.
+What an answer says is `wire.refusals`. The rules are for `explain` and for the documentation page: they tell how it is
+decided, and nothing of any one request.
 """
 
 import enum
@@ -87,7 +88,7 @@ RULES: dict[Reason, Rule] = {
     Reason.BODY_ON_GET: Rule(Station.PARSE, "A GET has no body; {} alone is ignored because an SDK sends it."),
     Reason.ADDRESS_LIMITED: Rule(Station.LIMIT, "Too many failed authentications from this address within the hour."),
     Reason.CALLER_MISSING: Rule(Station.AUTHENTICATE, "A caller token is required: Authorization: Bearer <token>."),
-    Reason.CALLER_IN_QUERY: Rule(Station.AUTHENTICATE, "The token came in the query, and accept_query_token is off."),
+    Reason.CALLER_IN_QUERY: Rule(Station.AUTHENTICATE, "The token came in the query, and `accept_query_token` is off."),
     Reason.CALLER_MALFORMED: Rule(
         Station.AUTHENTICATE, "The credential is not of a caller token's form (prefix, lengths, checksum)."
     ),
@@ -116,7 +117,7 @@ RULES: dict[Reason, Rule] = {
         Station.AUTHORIZE, "Nothing is left of: caller's permissions, the solution's for this side, the customer's consent."
     ),
     Reason.FACTS_UNAVAILABLE: Rule(
-        Station.AUTHORIZE, "The facts could not be read, or their feed was not confirmed within stale_for_s."
+        Station.AUTHORIZE, "The facts could not be read, or their feed was not confirmed within `stale_for_s`."
     ),
     Reason.TRAIL_UNAVAILABLE: Rule(Station.ISSUE, "The audit trail could not be written; nothing is issued without it."),
     Reason.NO_SIGNING_KEY: Rule(Station.ISSUE, "No key of the ring was due to sign at the start of this window."),

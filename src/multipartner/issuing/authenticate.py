@@ -1,5 +1,6 @@
 """Station 2: who asks? The raw token and proof are used up here."""
 
+import functools
 import hashlib
 import hmac
 import os
@@ -69,7 +70,7 @@ class Authenticator:
         self._known: BoundedCache[CredentialId, Known] = BoundedCache(KNOWN_CALLERS)
         self._loads: SingleFlight[tuple[CredentialId, int], Known | None] = SingleFlight()
         self._epoch = 0
-        self._fingerprint_key = os.urandom(32)
+        self._fingerprint = functools.partial(hashlib.blake2b, key=os.urandom(32), digest_size=32)
 
     async def __call__(self, ask: Ask) -> Known | Refusal:
         """Say who asks, or refuse. Raises StorageUnavailable."""
@@ -97,7 +98,7 @@ class Authenticator:
             refusal = self._check_proof(ask, token, record)
             if refusal is not None:
                 return refusal
-        known.proven = self._fingerprint(token.encode())
+        known.proven = self._fingerprint(token.encode()).digest()
         return known
 
     def again(self, known: Known, token: bytes, wall_s: int) -> bool:
@@ -107,15 +108,12 @@ class Authenticator:
         """
         record = known.record
         return (
-            hmac.compare_digest(self._fingerprint(token), known.proven)
+            hmac.compare_digest(self._fingerprint(token).digest(), known.proven)
             and known.alive
             and not record.proof_required
             and record.revoked_at_s is None
             and (record.expires_at_s is None or wall_s < record.expires_at_s)
         )
-
-    def _fingerprint(self, token: bytes) -> bytes:
-        return hashlib.blake2b(token, key=self._fingerprint_key, digest_size=32).digest()
 
     def _check_proof(self, ask: Ask, token: str, record: CallerRecord) -> Refusal | None:
         if ask.proof is None:

@@ -15,7 +15,7 @@ from multipartner.issuing.authenticate import Authenticator, Known
 from multipartner.issuing.cache import BoundedCache, SingleFlight
 from multipartner.issuing.issue import GrantEntry, Issuing, Rendered
 from multipartner.issuing.keyring import KeyRing
-from multipartner.issuing.limits import Limiter, Usage
+from multipartner.issuing.limits import Limiter, Quota
 from multipartner.storage.ports import Change, ChangeKind, Reader, StorageUnavailable, Trail, TrailUnavailable
 
 
@@ -25,14 +25,15 @@ class Warm(msgspec.Struct, frozen=True):
     known: Known
     entry: GrantEntry
     rendered: Rendered
+    quota: Quota
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What the respond station prints: a `warm` answer, or a refusal. `usage` is there for every known caller."""
+    """What the respond station prints: a `warm` answer, or a refusal. `quota` is there for every known caller."""
 
     refusal: Refusal | None
     caller: Caller | None = None
-    usage: Usage | None = None
+    quota: Quota | None = None
     retry_after_s: int = 0
     warm: Warm | None = None
 
@@ -76,41 +77,43 @@ class Corridor:
                 self._limiter.failed(ask.address, ask.now)
             return self._refused(ask, Outcome(known))
         caller = known.caller
-        usage, refusal = self._limiter.call(caller, ask.business_id, ask.now)
-        if refusal is not None:
-            return self._refused(ask, Outcome(refusal, caller, usage, usage.regain_s))
+        quota = self._limiter.quota(caller, ask.business_id, ask.now)
+        limited = self._limiter.call(caller, quota, ask.now)
+        if limited is not None:
+            return self._refused(ask, Outcome(limited[0], caller, quota, limited[1]))
         try:
             entry = await self.entry(Tenant(caller.app_id, ask.solution_id, ask.business_id))
             permit = authorize(caller, ask, entry.facts, ask.now)
             if isinstance(permit, Refusal):
-                return self._refused(ask, Outcome(permit, caller, usage))
+                return self._refused(ask, Outcome(permit, caller, quota))
             issued = await self._issue(permit, entry, caller, ask)
         except StorageUnavailable as error:
-            return self._refused(ask, Outcome(Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error)), caller, usage))
+            return self._refused(ask, Outcome(Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error)), caller, quota))
         except TrailUnavailable as error:
-            return self._refused(ask, Outcome(Refusal(Reason.TRAIL_UNAVAILABLE, fact=str(error)), caller, usage))
+            return self._refused(ask, Outcome(Refusal(Reason.TRAIL_UNAVAILABLE, fact=str(error)), caller, quota))
         if isinstance(issued, Refusal):
-            return self._refused(ask, Outcome(issued, caller, usage))
-        return Outcome(None, caller, usage, warm=Warm(known, entry, issued))
+            return self._refused(ask, Outcome(issued, caller, quota))
+        return Outcome(None, caller, quota, warm=Warm(known, entry, issued, quota))
 
-    def again(self, warm: Warm, token: bytes, address: str, now: Instant) -> Usage | None:
-        """Try to give a warm answer again; None sends the request the long way, which tells why, and nothing was counted.
+    def again(self, warm: Warm, token: bytes, address: str, now: Instant) -> bool:
+        """Say whether a warm answer may be given again; False sends the request the long way, and nothing was counted.
 
         Each station is passed, by the result it had: the feed says that no fact changed since (`alive`), the token is
         compared, the window and the limits are checked. Authorization is pure, and its inputs are the same.
         """
         try:
-            self.catch_up(now.boot_ns)
+            changes = self._reader.poll(now.boot_ns)
         except StorageUnavailable:
-            return None
-        rendered = warm.rendered
-        if not warm.entry.alive or not rendered.starts_at_s <= now.wall_s < rendered.renews_at_s:
-            return None
-        if self._limiter.address(address, now) is not None or not self._authenticate.again(warm.known, token, now.wall_s):
-            return None
-        warm.entry.touched = warm.known.touched = True
-        usage, refusal = self._limiter.call(warm.known.caller, warm.entry.facts.tenant.business_id, now)
-        return usage if refusal is None else None
+            return False
+        if changes:
+            self._forget(changes)
+        rendered, entry, known = warm.rendered, warm.entry, warm.known
+        if not entry.alive or not rendered.starts_at_s <= now.wall_s < rendered.renews_at_s:
+            return False
+        if self._limiter.address(address, now) is not None or not self._authenticate.again(known, token, now.wall_s):
+            return False
+        entry.touched = known.touched = True
+        return self._limiter.admits(warm.quota, now)
 
     @property
     def cached_grants(self) -> int:

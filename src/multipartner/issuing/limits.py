@@ -5,32 +5,26 @@ import ipaddress
 
 import msgspec
 
-from multipartner.domain.limits import SlidingWindow
+from multipartner.domain.limits import Counter, SlidingWindow
 from multipartner.domain.model import BusinessId, Caller, Instant
 from multipartner.domain.reasons import Reason, Refusal
 
 MAX_KEYS = 100_000
 
 
-class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Calls of the hour and their limits in this process; `regain_s` (seconds) is 0 unless refused."""
+class Quota(msgspec.Struct, gc=False):
+    """Where one app's calls for one business are counted in this process, and what they are held against."""
 
     business_id: BusinessId
-    app_used: int
+    app: Counter
     app_limit: int
-    business_used: int
+    business: Counter
     business_limit: int
-    regain_s: int = 0
 
     @property
-    def app_percent(self) -> int:
-        """Whole percent of the app's limit."""
-        return self.app_used * 100 // self.app_limit
-
-    @property
-    def business_percent(self) -> int:
-        """Whole percent of the app's limit for this business."""
-        return self.business_used * 100 // self.business_limit
+    def percents(self) -> tuple[int, int]:
+        """Whole percent used of the app's limit, and of its limit for this business."""
+        return self.app.total * 100 // self.app_limit, self.business.total * 100 // self.business_limit
 
 
 class Limiter:
@@ -58,25 +52,40 @@ class Limiter:
         """Count a failed authentication."""
         self._failures.counter(address_key(address), now.boot_ns).add()
 
-    def call(self, caller: Caller, business_id: BusinessId, now: Instant) -> tuple[Usage, Refusal | None]:
-        """Count one call of a known caller, unless that refuses it."""
-        boot_ns = now.boot_ns
-        app_limit = max(1, caller.calls_per_hour // self._workers)
-        business_limit = max(1, caller.calls_per_business_per_hour // self._workers)
-        pair = (caller.app_id, business_id)
-        app = self._apps.counter(caller.app_id, boot_ns)
-        business = self._businesses.counter(pair, boot_ns)
-        regain_s, refusal = 0, None
-        if app.total >= app_limit:
-            regain_s = self._apps.retry_after_s(caller.app_id, boot_ns)
-            refusal = Refusal(Reason.APP_LIMITED, fact=f"{app.total} of {app_limit} calls in this process")
-        elif business.total >= business_limit:
-            regain_s = self._businesses.retry_after_s(pair, boot_ns)
-            refusal = Refusal(Reason.APP_BUSINESS_LIMITED, fact=f"{business.total} of {business_limit} calls in this process")
-        else:
-            app.add()
-            business.add()
-        return Usage(business_id, app.total, app_limit, business.total, business_limit, regain_s), refusal
+    def quota(self, caller: Caller, business_id: BusinessId, now: Instant) -> Quota:
+        """Find where a caller's calls for a business are counted."""
+        return Quota(
+            business_id,
+            self._apps.counter(caller.app_id, now.boot_ns),
+            max(1, caller.calls_per_hour // self._workers),
+            self._businesses.counter((caller.app_id, business_id), now.boot_ns),
+            max(1, caller.calls_per_business_per_hour // self._workers),
+        )
+
+    def call(self, caller: Caller, quota: Quota, now: Instant) -> tuple[Refusal, int] | None:
+        """Count one call of a known caller, or refuse it, with seconds to wait."""
+        if self.admits(quota, now):
+            return None
+        if quota.app.total >= quota.app_limit:
+            fact = f"{quota.app.total} of {quota.app_limit} calls in this process"
+            return Refusal(Reason.APP_LIMITED, fact), self._apps.retry_after_s(caller.app_id, now.boot_ns)
+        fact = f"{quota.business.total} of {quota.business_limit} calls in this process"
+        wait_s = self._businesses.retry_after_s((caller.app_id, quota.business_id), now.boot_ns)
+        return Refusal(Reason.APP_BUSINESS_LIMITED, fact), wait_s
+
+    def admits(self, quota: Quota, now: Instant) -> bool:
+        """Count one call, if it is within both limits and its counters were not forgotten; otherwise count nothing."""
+        app, business = quota.app, quota.business
+        step = self._apps.step_at(now.boot_ns)
+        if step != app.step:
+            app.advance(step)
+        if step != business.step:
+            business.advance(step)
+        if app.total >= quota.app_limit or business.total >= quota.business_limit or not (app.kept and business.kept):
+            return False
+        app.add()
+        business.add()
+        return True
 
 
 @functools.lru_cache(maxsize=4096)

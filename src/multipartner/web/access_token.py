@@ -12,7 +12,7 @@ from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.authenticate import BEARER, IDENTIFIER_END
 from multipartner.issuing.cache import BoundedCache
 from multipartner.issuing.corridor import Corridor, Outcome, Warm
-from multipartner.issuing.limits import Usage
+from multipartner.issuing.limits import Quota
 from multipartner.web.asgi import Headers, Receive, Scope, Send, answer, read_body
 from multipartner.web.observing import Observer, Seen
 from multipartner.web.refusing import refuse
@@ -20,6 +20,7 @@ from multipartner.wire import headers
 from multipartner.wire.ask import Arrival, AskParser, is_plain
 
 ROUTE = "access_token"
+_SERVED = (ROUTE, 200, None)
 
 _IDENTIFIER = slice(len(BEARER), IDENTIFIER_END)
 
@@ -49,24 +50,24 @@ class AccessToken:
     def again(
         self, scope: Scope, authorization: bytes, address: str, trace_id: bytes, now: Instant
     ) -> tuple[Headers, bytes] | None:
-        """Headers and body of an answer given before, if it is still the answer; None for the long way.
+        """All headers and the body of an answer given before, if it is still the answer; None for the long way.
 
         For a GET without body only. What is kept was asked for with a plain query, so no key of the cache holds a secret.
         """
         prepared = self._prepared.get((authorization[_IDENTIFIER], scope["raw_path"], scope["query_string"]))
         if prepared is None or not authorization.startswith(BEARER):
             return None
-        usage = self._corridor.again(prepared.warm, authorization[7:], address, now)
-        if usage is None:
+        warm = prepared.warm
+        if not self._corridor.again(warm, authorization[7:], address, now):
             return None
         prepared.touched = True
-        self._counts[ROUTE, 200, None] += 1
-        if self._observer.wants_success():
+        self._counts[_SERVED] += 1
+        if self._observer.wants_success(now.boot_ns):
             self._observer.success(_seen_again(prepared, address, trace_id))
-        percents = (usage.app_percent, usage.business_percent)
+        percents = warm.quota.percents
         if percents != prepared.percents:
-            prepared.percents, prepared.usage = percents, tuple(usage_headers(usage))
-        return [(b"x-fb-request-id", trace_id), *prepared.headers, *prepared.usage], prepared.warm.rendered.body
+            prepared.percents, prepared.usage = percents, tuple(usage_headers(warm.quota))
+        return [(b"x-fb-request-id", trace_id), *prepared.headers, *prepared.usage], warm.rendered.body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival, named: Mapping[bytes, bytes]) -> None:
         """`named` maps each header's name to its value; the guard has seen to it that Authorization came once."""
@@ -81,17 +82,18 @@ class AccessToken:
             return await self.refuse(send, ask, arrival, [])
         outcome = await self._corridor(ask)
         more: Headers = [self._version_headers[ask.version]]
-        if outcome.usage is not None:
-            more += usage_headers(outcome.usage)
+        if outcome.quota is not None:
+            more += usage_headers(outcome.quota, outcome.retry_after_s)
         if outcome.warm is None:
             return await self._answer_refused(send, ask, outcome, more)
-        self._counts[ROUTE, 200, None] += 1
+        self._counts[_SERVED] += 1
+        body = outcome.warm.rendered.body
         if is_plain(scope["query_string"]):
             key = (named[b"authorization"][_IDENTIFIER], scope["raw_path"], scope["query_string"])
-            self._prepared.put(key, Prepared(outcome.warm, (*headers.ANSWER, more[0])))
-        request_id = (b"x-fb-request-id", ask.trace_id.encode())
-        await answer(send, 200, [request_id, *headers.ANSWER, *more], outcome.warm.rendered.body)
-        if self._observer.wants_success():
+            length = (b"content-length", str(len(body)).encode())
+            self._prepared.put(key, Prepared(outcome.warm, (*headers.ANSWER, more[0], length)))
+        await answer(send, 200, [(b"x-fb-request-id", ask.trace_id.encode()), *headers.ANSWER, *more], body)
+        if self._observer.wants_success(ask.now.boot_ns):
             self._observer.success(_seen(ask, outcome, 200))
         return None
 
@@ -120,13 +122,10 @@ class AccessToken:
 _BEFORE_METHOD = frozenset({Reason.UNKNOWN_PATH, Reason.UNKNOWN_VERSION})
 
 
-def usage_headers(usage: Usage) -> Headers:
-    """`X-App-Usage` and `X-Business-Use-Case-Usage` of a known caller."""
-    regain_minutes = -(-usage.regain_s // 60)
-    return [
-        headers.app_usage(usage.app_percent),
-        headers.business_usage(usage.business_id, usage.business_percent, regain_minutes),
-    ]
+def usage_headers(quota: Quota, regain_s: int = 0) -> Headers:
+    """`X-App-Usage` and `X-Business-Use-Case-Usage` of a known caller; `regain_s` is 0 unless the limiter refused."""
+    app, business = quota.percents
+    return [headers.app_usage(app), headers.business_usage(quota.business_id, business, -(-regain_s // 60))]
 
 
 async def has_no_body(receive: Receive, content_length: bytes) -> bool:

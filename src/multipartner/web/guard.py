@@ -17,7 +17,7 @@ from multipartner.domain.model import Instant
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
-from multipartner.web.asgi import Receive, Scope, Send, answer
+from multipartner.web.asgi import Receive, Scope, Send
 from multipartner.web.refusing import refuse
 from multipartner.wire.ask import Arrival
 
@@ -113,7 +113,8 @@ class Guard:
             if authorization is not None and not fault and scope["method"] == "GET" and b"content-length" not in named:
                 again = self._access_token.again(scope, authorization, peer, trace_id, now)
                 if again is not None:
-                    await answer(send, 200, *again)
+                    await send({"type": "http.response.start", "status": 200, "headers": again[0]})
+                    await send({"type": "http.response.body", "body": again[1]})
                     return
             arrival = Arrival(trace_id.decode(), peer, now)
             if fault or len(raw_path) + len(scope["query_string"]) > MAX_URL_BYTES:

@@ -1,6 +1,5 @@
 """What operators see of requests: counts for every one, a log line for refusals and a sample of the successes."""
 
-import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
@@ -31,21 +30,31 @@ REFUSAL_LINES_PER_S = 100
 
 
 class Observer:
-    """Counts in plain integers (0.1 us each); whoever exports metrics takes them from `counts` from time to time."""
+    """Counts in plain integers (0.1 us each); whoever exports metrics takes them from `counts` from time to time.
 
-    __slots__ = ("_budget", "_budget_step", "_log", "_sample", "counts", "unlogged")
+    `successes_per_s`: how many successes are logged in a second, the first ones; a line costs more than an answer.
+    """
 
-    def __init__(self, log: Log, success_sample: float) -> None:
+    __slots__ = ("_budget", "_budget_step", "_log", "_success_step", "_successes", "_successes_per_s", "counts", "unlogged")
+
+    def __init__(self, log: Log, successes_per_s: int) -> None:
         self.counts: defaultdict[tuple[str, int, Reason | None], int] = defaultdict(int)
         self.unlogged = 0
         self._log = log
-        self._sample = success_sample
+        self._successes_per_s = self._successes = successes_per_s
+        self._success_step = 0
         self._budget = REFUSAL_LINES_PER_S
         self._budget_step = 0
 
-    def wants_success(self) -> bool:
-        """Say whether this success is one of the sample."""
-        return random.random() < self._sample  # noqa: S311 - which lines are logged is no secret
+    def wants_success(self, boot_ns: int) -> bool:
+        """Say whether this success is one of the second's sample; the caller logs it then."""
+        step = boot_ns // 1_000_000_000
+        if step != self._success_step:
+            self._success_step, self._successes = step, self._successes_per_s
+        if self._successes == 0:
+            return False
+        self._successes -= 1
+        return True
 
     def success(self, seen: Seen) -> None:
         """Log a success that `wants_success` chose."""

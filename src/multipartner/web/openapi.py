@@ -16,13 +16,11 @@ from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH
 from multipartner.web.observing import Observer
 from multipartner.web.openapi_schemas import TEXT, Json, object_of
 from multipartner.wire import refusals
-from multipartner.wire.ask import Arrival
+from multipartner.wire.ask import ID_PATTERN, VERSION_PATTERN, Arrival
 
 OPENAPI_PATH = "/openapi.json"
 OPERATION_PATH = "/{Version}/{Solution-ID}/access_token"
 
-VERSION_PATTERN = "^v[0-9]+\\.[0-9]+$"
-ID_PATTERN = "^[0-9]+$"
 
 EXAMPLE_VERSION = "v23.0"
 EXAMPLE_SOLUTION_ID = "583920174662301"
@@ -141,7 +139,7 @@ def _parameter(name: str, where: str, pattern: str, example: str, description: s
         "in": where,
         "required": True,
         "description": description,
-        "schema": {"type": "string", "pattern": pattern},
+        "schema": {"type": "string", "pattern": f"^{pattern}$"},
         "example": example,
     }
 

@@ -10,11 +10,14 @@ from multipartner.domain.model import Ask, BusinessId, Instant, Secret, Solution
 from multipartner.domain.reasons import Reason, Refusal
 
 # `[0-9]` on bytes is ASCII only; `fullmatch` has no `$` that forgives a newline (attacks 1, 2).
-_PATH = re.compile(rb"/(v[0-9]+\.[0-9]+)/([0-9]+)/access_token")
+VERSION_PATTERN = r"v[0-9]+\.[0-9]+"
+ID_PATTERN = "[0-9]+"
+
+_PATH = re.compile(f"/({VERSION_PATTERN})/({ID_PATTERN})/access_token".encode())
 _SHAPE = re.compile(rb"/([^/]*)/([^/]*)/access_token")
-_VERSION = re.compile(rb"v[0-9]+\.[0-9]+")
-_DIGITS = re.compile(rb"[0-9]+")
-_PLAIN_QUERY = re.compile(rb"business_id=([0-9]+)")
+_VERSION = re.compile(VERSION_PATTERN.encode())
+_DIGITS = re.compile(ID_PATTERN.encode())
+_PLAIN_QUERY = re.compile(f"business_id=({ID_PATTERN})".encode())
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 DECIDING = frozenset({b"business_id", b"access_token", b"appsecret_proof"})
