@@ -159,7 +159,7 @@ def test_a_slow_trail_times_out_and_what_still_waits_is_not_written(world: "Worl
             with closing(sqlite3.connect(world.trail, isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 taken = asyncio.ensure_future(trail.record(issued(1)))
-                await until(lambda: trail.waiting == 1 and trail._queue.empty())
+                await until(lambda: trail.waiting == 1 and not trail._gathered and trail._queue.empty())
                 with pytest.raises(TrailUnavailable, match="in time"):
                     await trail.record(issued(2))
                 with pytest.raises(TrailUnavailable, match="in time"):

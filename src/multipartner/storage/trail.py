@@ -50,7 +50,8 @@ class SqliteTrail:
         self._limits = limits or TrailLimits()
         self._outstanding: deque[Waiting] = deque()
         self._refusals: deque[RefusalRecord] = deque()
-        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._gathered: list[Waiting] = []
+        self._queue: queue.SimpleQueue[Sequence[Waiting]] = queue.SimpleQueue()
         self._writer: TrailWriter | None = None
         self._is_open = False
         self._settled = 0
@@ -91,6 +92,7 @@ class SqliteTrail:
         if not self._is_open or self._writer is None:
             return
         self._is_open = False
+        self._hand_over()
         self._writer.stop(at_s)
         await asyncio.to_thread(self._thread.join, self._limits.lock_s + self._limits.record_s)
         await asyncio.sleep(0)  # what the thread told the loop last is delivered
@@ -110,7 +112,11 @@ class SqliteTrail:
         future = self._loop.create_future()
         waiting = Waiting(Entry(event.at_s, event.trace_id, msgspec.json.encode(event)), future)
         self._outstanding.append(waiting)
-        self._queue.put(waiting)
+        self._gathered.append(waiting)
+        if len(self._gathered) == 1:
+            # When every task that is ready now had its turn: one wake of the thread, and one commit, for all of them. Woken
+            # for each, the thread takes the interpreter's lock from the loop again and again, and commits one event at a time.
+            self._loop.call_soon(self._hand_over)
         if self._watch is None:
             self._watch_progress(-1)
         await future
@@ -122,7 +128,12 @@ class SqliteTrail:
             return
         self._refusals.append(record)
         if len(self._refusals) == 1:
-            self._queue.put(None)
+            self._queue.put(())
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._queue.put(gathered)
 
     def _admits(self, record: RefusalRecord) -> bool:
         if record.credential_id:

@@ -38,7 +38,7 @@ class TrailWriter:
     """Owns the connections. `open` and then `run` are called in one thread after another; `stop` from any."""
 
     def __init__(
-        self, path: Path, chain_id: str, events: "queue.SimpleQueue[Waiting | None]", refusals: deque[RefusalRecord]
+        self, path: Path, chain_id: str, events: "queue.SimpleQueue[Sequence[Waiting]]", refusals: deque[RefusalRecord]
     ) -> None:
         self._path = path
         self._chain_id = chain_id
@@ -69,29 +69,25 @@ class TrailWriter:
         """Let `run` end once nothing waits; `at_s` (Unix seconds) is when the chain is said to be closed."""
         self._closed_at_s = at_s
         self._stopping.set()
-        self._events.put(None)
+        self._events.put(())
 
     def run(self, told: Told) -> None:
         """Write until stopped: all events that wait, then one slice of refusals, and again."""
         with suppress(RuntimeError):  # the event loop is gone: nobody is left to be told
             while not (self._stopping.is_set() and self._events.empty() and not self._refusals):
-                batch = self._take()
-                if batch:
+                gathered = self._take()
+                for start in range(0, len(gathered), _MOST_AT_ONCE):
+                    batch = gathered[start : start + _MOST_AT_ONCE]
                     told(batch, self._write(batch))
                 self._write_refusals()
         self._end()
 
     def _take(self) -> list[Waiting]:
-        first = self._events.get()
-        batch = [] if first is None else [first]
-        while len(batch) < _MOST_AT_ONCE:
-            try:
-                item = self._events.get_nowait()
-            except queue.Empty:
-                break
-            if item is not None:
-                batch.append(item)
-        return batch
+        gathered = list(self._events.get())
+        with suppress(queue.Empty):
+            while True:
+                gathered += self._events.get_nowait()
+        return gathered
 
     def _write(self, batch: Sequence[Waiting]) -> str | None:
         """Append what is still wanted in one statement, which is one transaction; return why not, or None."""
@@ -119,7 +115,7 @@ class TrailWriter:
         if records and not self._store.keep(records):
             self.dropped += len(records)
         if self._refusals:
-            self._events.put(None)
+            self._events.put(())
 
     def _end(self) -> None:
         with suppress(sqlite3.Error, OSError):
