@@ -1,0 +1,127 @@
+"""The README does what it says: its commands are run, its output is compared with the real one."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs.pages import ROOT, blocks
+from multipartner.cli.listening import hold
+from running import Running, running
+
+__all__ = ["running"]
+
+README = ROOT / "README.md"
+BIN = Path(sys.executable).parent
+
+CURL = """#!{python}
+import sys, urllib.request, urllib.parse, urllib.error, base64
+given, headers, data, url = iter(sys.argv[1:]), {{}}, None, ""
+for word in given:
+    if word == "-H": headers.update([next(given).split(": ", 1)])
+    elif word == "-u": headers["Authorization"] = "Basic " + base64.b64encode(next(given).encode()).decode()
+    elif word == "-d": data = next(given).encode()
+    elif not word.startswith("-"): url = word
+try: print(urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=10).read().decode(), end="")
+except urllib.error.HTTPError as refused: print(refused.read().decode(), end="")
+"""
+"""Stands in for curl on a machine without it: the options that the README uses."""
+
+WAIT = 'mkfifo up\nmultipartner serve --port {port} --operations-port 0 > up &\nread -r line < up\necho "$line"\n'
+"""Serves as the README does, and goes on once it says that it serves."""
+
+
+@pytest.fixture(scope="module")
+def five_minutes(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Everything that the section's commands print, run in one shell from the checkout."""
+    folder = tmp_path_factory.mktemp("five-minutes")
+    script = "".join(block.text for block in blocks(README) if block.heading == "Five minutes" and block.language == "sh")
+    with hold("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    script = script.replace("multipartner serve --port 8080 &\n", WAIT.format(port=port)).replace(":8080", f":{port}")
+    script = script.replace("$PWD/.venv/bin", str(BIN)) + "wait %1\n"
+    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("MULTIPARTNER_")}
+    environment |= {"TMPDIR": str(folder), "no_proxy": "*"}
+    if shutil.which("curl") is None:
+        shim = folder / "bin" / "curl"
+        shim.parent.mkdir()
+        shim.write_text(CURL.format(python=sys.executable), "utf-8")
+        shim.chmod(0o700)
+        environment["PATH"] = f"{shim.parent}:{environment['PATH']}"
+    shell = shutil.which("bash") or "/bin/sh"
+    done = subprocess.run([shell, "-eu", "-c", script], cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, _unforeseen(done.stderr.decode())) == (0, "")
+    return done.stdout.decode()
+
+
+def _unforeseen(stderr: str) -> str:
+    """What is on stderr besides the service's log."""
+    return "".join(line for line in stderr.splitlines(keepends=True) if not line.startswith('{"'))
+
+
+def test_five_minutes_lead_to_a_token(five_minutes: str) -> None:
+    """The README's five minutes, run as they stand, end with the contract's JSON and with an explained refusal."""
+    assert re.search(r'^\{"access_token":"eyJ[\w.-]+","expires_at":\d{10}\}', five_minutes, re.MULTILINE)
+    assert "422 at station `authorize`: nothing_shared" in five_minutes
+
+
+def test_five_minutes_show_a_withdrawal(five_minutes: str) -> None:
+    """After `share revoke` the very next introspection says that the token is dead, and the trail is whole."""
+    before, _, after = five_minutes.partition("share of business 2991847208473997")
+
+    assert '{"active":true,"scope":"whatsapp_business_management",' in before
+    assert '{"active":false}' in after
+    assert re.search(r"whole: \d+ events in 2 chains$", after, re.MULTILINE)
+
+
+def test_readme_shows_what_the_demo_prints() -> None:
+    """The output that leads the README is the demo's own, in its order."""
+    shown = next(block.text for block in blocks(README) if block.language == "text")
+    done = subprocess.run([BIN / "multipartner", "demo", "--once"], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0
+    lines = iter(done.stdout.decode().splitlines())
+
+    for line in shown.splitlines():
+        pattern = _pattern(line)
+        assert any(pattern.fullmatch(real) for real in lines), line
+
+
+def _pattern(line: str) -> re.Pattern[str]:
+    """A shown line: `…` stands for anything, times and trace ids are of their day."""
+    text = re.escape(line).replace("…", ".*")
+    text = re.sub(r"\b17\d{8}\b", r"\\d{10}", text)
+    return re.compile(re.sub(r"\bA(?:[\w]|\\-){22,30}$", r"A[\\w-]{22}", text))
+
+
+def test_readme_leads_with_the_two_commands() -> None:
+    """Whoever opens the README sees first how to run it and how to test it."""
+    first = next(blocks(README))
+
+    assert [line.partition("#")[0].strip() for line in first.text.splitlines()] == ["make demo", "make test"]
+
+
+SDKS = {
+    "facebook-business": "from facebook_business.api import FacebookAdsApi, FacebookSession",
+    "pywa": "from pywa import WhatsApp",
+    "python-facebook-api": "from pyfacebook import GraphAPI",
+}
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_sdk_line_gets_a_token(running: Running, sdk: str) -> None:
+    """Each SDK's line in the README, run as it stands, is answered with a token."""
+    shown = next(block.text for block in blocks(README) if block.heading == "With existing SDKs" and block.language == "python")
+    line = shown.partition(f"# {sdk}\n")[2].partition("\n")[0]
+    *before, call = line.split("; ")
+    owner, solution, customer = running.owner, running.solution_id, running.business[200]
+    values = {"A": owner.id, "K": owner.secret, "T": owner.caller_token, "B": running.url, "S": solution, "Z": customer}
+    told = [SDKS[sdk], *(f"{name} = {value!r}" for name, value in values.items()), *before, f"print({call})"]
+
+    done = subprocess.run([sys.executable, "-"], input="\n".join(told).encode(), capture_output=True, timeout=30, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert b"'access_token': 'eyJ" in done.stdout
