@@ -27,9 +27,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     once: Annotated[bool, typer.Option("--once", help="Walk one token through its life, print each step, and stop.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print who is who as a line of JSON, for scripts; then serve.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print who is who as a line of JSON, for scripts; then serve.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
 ) -> None:
     """Serve a demo world from a temporary folder: two partners, a solution, and a customer for each answer there is."""

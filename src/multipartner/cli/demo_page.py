@@ -14,7 +14,7 @@ WIDTH = 100
 
 _WHY = {
     200: "shares its WABAs",
-    403: "took the grant back from this app",
+    403: "took back this app's grant",
     404: "never dealt with this app",
     422: "withdrew its share",
 }
@@ -51,11 +51,11 @@ def _what(caller: DemoCaller) -> list[Text]:
     lines = [
         Text(),
         Text("Paste these two lines, then any of the five", "bold"),
-        Text(f"  U={caller.url}{caller.path()}"),
-        Text(f"  A='Authorization: Bearer {demo.app('owner').caller_token.reveal()}'"),
+        Text(f"U={caller.url}{caller.path()}"),
+        Text(f"A='Authorization: Bearer {demo.app('owner').caller_token.reveal()}'"),
     ]
     lines += [
-        Text(f'  curl {header}"$U?business_id={business_id}"'.ljust(60)).append(f"# {status}", _style(status))
+        Text(f'curl {header}"$U?business_id={business_id}"'.ljust(60)).append(f"# {status}", _style(status))
         for status, header, business_id in asked
     ]
     return lines
@@ -78,7 +78,7 @@ def _token(token: Secret) -> list[Text]:
 def _end(caller: DemoCaller, operations_url: str) -> list[Text]:
     return [
         Text(),
-        Text(f"{caller.url}/docs explains, {operations_url}/metrics counts. Ctrl-C stops and cleans up.", "bold"),
+        Text(f"{caller.url}/docs   {operations_url}/metrics   Ctrl-C stops and cleans up", "bold"),
     ]
 
 
