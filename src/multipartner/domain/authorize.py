@@ -1,6 +1,6 @@
 """Station 3: may this caller have a token for this customer? Pure, and the only place that builds a `Permit`."""
 
-from multipartner.domain.model import USABLE_SOLUTION, Ask, Caller, Facts, Instant, Permission, Permit
+from multipartner.domain.model import USABLE_SOLUTION, Ask, Caller, Facts, Instant, Permission, Permissions, Permit, names_of
 from multipartner.domain.reasons import Reason, Refusal
 
 
@@ -39,8 +39,8 @@ def authorize(caller: Caller, ask: Ask, facts: Facts, now: Instant) -> Permit | 
     return Permit(tenant, permissions, facts)
 
 
-def _names(permissions: frozenset[Permission]) -> str:
-    return " ".join(sorted(p.value for p in permissions)) or "nothing"
+def _names(permissions: Permissions) -> str:
+    return " ".join(names_of(permissions)) or "nothing"
 
 
 def _share_fact(facts: Facts) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import msgspec
 
 from multipartner.domain.lifetime import Window
-from multipartner.domain.model import Permit, WabaId
+from multipartner.domain.model import Permit, WabaId, names_of
 
 SKEW_S = 60
 """How far in the future `iat` may lie for a verifier (seconds). `exp` is never stretched by it."""
@@ -55,7 +55,6 @@ _decoder = msgspec.json.Decoder(Claims)
 def claims_for(permit: Permit, window: Window, issuer: str, audience: str) -> Claims:
     """State what the permit allows in this window; `jti` is still empty."""
     tenant, facts = permit.tenant, permit.facts
-    actions = tuple(sorted(p.value for p in permit.permissions))
     gen = facts.generations
     return Claims(
         iss=issuer,
@@ -64,7 +63,7 @@ def claims_for(permit: Permit, window: Window, issuer: str, audience: str) -> Cl
         client_id=tenant.app_id,
         iat=max(window.starts_at_s, facts.changed_at_s),
         exp=window.expires_at_s,
-        scope=" ".join(actions),
+        scope=" ".join(names_of(permit.permissions)),
         solution_id=tenant.solution_id,
         business_id=tenant.business_id,
         gen=(gen.deployment, gen.app, gen.solution, gen.share, gen.grant),
@@ -75,8 +74,7 @@ def claims_for(permit: Permit, window: Window, issuer: str, audience: str) -> Cl
 def details_for(permit: Permit) -> tuple[Detail, ...]:
     """One object for each set of actions; consent covers a whole share, so that is one."""
     share = permit.facts.share
-    actions = tuple(sorted(p.value for p in permit.permissions))
-    return (Detail(WABA_DETAIL, actions, share.waba_ids if share else ()),)
+    return (Detail(WABA_DETAIL, names_of(permit.permissions), share.waba_ids if share else ()),)
 
 
 def encode(claims: Claims) -> tuple[bytes, str]:

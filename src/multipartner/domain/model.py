@@ -4,6 +4,7 @@ Ids are strings of ASCII digits and stay strings: `0123` and `123` are two ids, 
 """
 
 import enum
+import functools
 from typing import Final, NewType
 
 import msgspec
@@ -27,6 +28,12 @@ Permissions = frozenset[Permission]
 
 ALL_PERMISSIONS: Final[Permissions] = frozenset(Permission)
 MANAGEMENT_ONLY: Final[Permissions] = frozenset({Permission.MANAGEMENT})
+
+
+@functools.lru_cache(maxsize=16)
+def names_of(permissions: Permissions) -> tuple[str, ...]:
+    """Return the permissions' wire names, sorted: there are few sets of them, and every token needs one."""
+    return tuple(sorted(permission.value for permission in permissions))
 
 
 class SolutionStatus(enum.Enum):

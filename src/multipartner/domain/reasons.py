@@ -23,10 +23,10 @@ class Reason(enum.Enum):
     """Why. The order is the precedence: of two reasons that hold, the earlier one is told."""
 
     UNKNOWN_PATH = "unknown_path"
-    URL_TOO_LONG = "url_too_long"
     UNKNOWN_VERSION = "unknown_version"
-    METHOD_NOT_ALLOWED = "method_not_allowed"
     MALFORMED_FRAMING = "malformed_framing"
+    URL_TOO_LONG = "url_too_long"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
     MALFORMED_VERSION = "malformed_version"
     MALFORMED_SOLUTION_ID = "malformed_solution_id"
     MALFORMED_QUERY = "malformed_query"

@@ -7,7 +7,7 @@ import msgspec
 from multipartner.domain.claims import MAX_TOKEN_BYTES, claims_for, encode
 from multipartner.domain.events import Event, EventKind
 from multipartner.domain.lifetime import Lifetime, window_at
-from multipartner.domain.model import Ask, Caller, CredentialId, Facts, Permissions, Permit, Secret, Token
+from multipartner.domain.model import Ask, Caller, CredentialId, Facts, Permissions, Permit, Secret, Token, names_of
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.cache import SingleFlight
 from multipartner.issuing.keyring import KeyRing
@@ -94,7 +94,7 @@ class Issuing:
             permit.tenant.solution_id,
             permit.tenant.business_id,
             rendered.jti,
-            {"scope": " ".join(sorted(p.value for p in permit.permissions)), "expires_at": str(rendered.expires_at_s)},
+            {"scope": " ".join(names_of(permit.permissions)), "expires_at": str(rendered.expires_at_s)},
         )
 
         async def record() -> None:

@@ -21,7 +21,11 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("chain", "seq", name="pk_trail_event"),
-        sa.UniqueConstraint("outbox_id", name="uq_trail_event_outbox_id"),
+        sqlite_with_rowid=False,
+    )
+    moved = sa.text("outbox_id IS NOT NULL")
+    op.create_index(
+        "uq_trail_event_outbox_id", "trail_event", ["outbox_id"], unique=True, sqlite_where=moved, postgresql_where=moved
     )
     op.create_index("ix_trail_event_at_s", "trail_event", ["at_s"])
     op.create_index("ix_trail_event_trace_id", "trail_event", ["trace_id"])
