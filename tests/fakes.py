@@ -32,6 +32,7 @@ from multipartner.domain.model import (
 )
 from multipartner.issuing.authenticate import Authenticator, MacKeys
 from multipartner.issuing.corridor import Corridor, Stations
+from multipartner.issuing.grants import Grants
 from multipartner.issuing.introspect import Introspector
 from multipartner.issuing.issue import Issuer, Issuing
 from multipartner.issuing.keyring import KeyRing
@@ -300,13 +301,18 @@ class InProcess:
         self.ring = KeyRing(store, store.master, lifetime.lifetime_s)
         self.limiter = Limiter(failures_per_hour, options.get("workers", 1))
         authenticate = Authenticator(store, store.master, mac_keys, accept_query_token=options.get("accept_query_token", False))
-        stations = Stations(authenticate, self.limiter, self.ring, Issuing(self.ring, self.trail, names, render))
-        self.corridor = Corridor(store, self.trail, stations, options.get("cache_size", 1000))
-        self.introspector = Introspector(store, self.corridor, self.ring, mac_keys, names)
+        self.grants = Grants(store, authenticate, self.ring, options.get("cache_size", 1000))
+        stations = Stations(authenticate, self.limiter, self.grants, Issuing(self.ring, self.trail, names, render))
+        self.corridor = Corridor(store, self.trail, stations)
+        self.introspector = Introspector(store, self.grants, self.ring, mac_keys, names)
         self.observer = Observer(self.seen.append, 0)
         routes = (
-            Route(JWKS_PATH.encode(), ("GET",), KeySet(self.ring, self.observer)),
-            Route(INTROSPECTION_PATH.encode(), ("POST",), Introspection(self.introspector, self.limiter, self.observer)),
+            Route(JWKS_PATH.encode(), ("GET",), KeySet(self.grants, self.ring, self.observer)),
+            Route(
+                INTROSPECTION_PATH.encode(),
+                ("POST",),
+                Introspection(self.introspector, self.corridor, self.limiter, self.observer),
+            ),
         )
         surroundings = Surroundings(Addresses(options.get("trusted_proxies", ())), self.errors.append, lambda: self.now)
         access_token = AccessToken(answering(VERSIONS), self.corridor, self.observer, 1000)

@@ -19,6 +19,7 @@ from multipartner.domain.model import Instant
 from multipartner.domain.reasons import Reason
 from multipartner.issuing.authenticate import Authenticator, MacKeys
 from multipartner.issuing.corridor import Corridor, Stations
+from multipartner.issuing.grants import Grants
 from multipartner.issuing.introspect import Introspector
 from multipartner.issuing.issue import Issuer, Issuing
 from multipartner.issuing.keyring import KeyRing
@@ -134,15 +135,16 @@ class Service:
         limiter = Limiter(settings.failures_per_hour, workers)
         authenticate = Authenticator(self._reader, self._master, mac_keys, accept_query_token=settings.accept_query_token)
         issue = Issuing(self._ring, self._trail, names, render)
-        stations = Stations(authenticate, limiter, self._ring, issue)
-        self._corridor = Corridor(self._reader, self._trail, stations, settings.cache_size)
+        self._grants = Grants(self._reader, authenticate, self._ring, settings.cache_size)
+        stations = Stations(authenticate, limiter, self._grants, issue)
+        self._corridor = Corridor(self._reader, self._trail, stations)
         self._observer = Observer(watchers.log, settings.log_successes_per_s)
-        introspect = Introspector(self._reader, self._corridor, self._ring, mac_keys, names)
+        introspect = Introspector(self._reader, self._grants, self._ring, mac_keys, names)
         versions = answering(settings.versions)
         routes = (
-            Route(JWKS_PATH.encode(), ("GET",), KeySet(self._ring, self._observer)),
+            Route(JWKS_PATH.encode(), ("GET",), KeySet(self._grants, self._ring, self._observer)),
             Route(METADATA_PATH.encode(), ("GET",), Metadata(names.issuer, self._observer)),
-            Route(INTROSPECTION_PATH.encode(), ("POST",), Introspection(introspect, limiter, self._observer)),
+            Route(INTROSPECTION_PATH.encode(), ("POST",), Introspection(introspect, self._corridor, limiter, self._observer)),
             *docs.routes(names.issuer, settings.versions, self._observer),
         )
         surroundings = Surroundings(Addresses(settings.trusted_proxies), watchers.log_error, clock)
@@ -178,8 +180,8 @@ class Service:
             counts=counts,
             unlogged=self._observer.unlogged,
             feed_lag_s=self._reader.lag_s(now.boot_ns),
-            cached_grants=len(self._corridor._grants),  # noqa: SLF001 - a gauge; the corridor has no other use for such a door
-            trail_queue=len(self._trail._refusals),  # noqa: SLF001 - as above
+            cached_grants=len(self._grants),
+            trail_queue=self._trail.refusals_waiting,
             trail_dropped=self._trail.dropped,
             failing=frozenset(failing),
         )
@@ -187,13 +189,13 @@ class Service:
     def _failing(self, now: Instant, trail_refusals: int) -> Collection[Check]:
         failing = set()
         try:
-            self._corridor.catch_up(now.boot_ns)
+            self._grants.catch_up(now.boot_ns)
         except StorageUnavailable:
             failing.add(Check.DATABASE)
         try:
             if self._ring.signer(now.wall_s) is None:
                 failing.add(Check.SIGNING_KEY)
-        except (SealBroken, RuntimeError):
+        except (StorageUnavailable, RuntimeError):
             failing.add(Check.SIGNING_KEY)
         if trail_refusals > self._trail_refusals or not os.access(self._trail_path, os.W_OK):
             failing.add(Check.TRAIL)

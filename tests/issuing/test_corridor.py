@@ -21,7 +21,7 @@ def test_the_same_facts_give_the_same_bytes_in_every_process() -> None:
         token = store.add_credential(OWNER)
         one, two = InProcess(store), InProcess(store)
         first = await one.token(token)
-        one.corridor.forget_everything(Change(ChangeKind.EVERYTHING))
+        one.grants.forget([Change(ChangeKind.EVERYTHING)])
 
         assert first.body == (await two.token(token)).body == (await one.token(token)).body
 

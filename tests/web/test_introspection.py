@@ -54,6 +54,7 @@ def test_nobody_else_may_ask(credential: str | None) -> None:
 
         assert (reply.status, reply.json) == (401, {"error": "invalid_client"})
         assert reply.headers["www-authenticate"].startswith("Basic ")
+        assert service.trail.refusals[-1].trace_id == service.seen[-1].trace_id == reply.headers["x-fb-request-id"]
 
     asyncio.run(scenario())
 

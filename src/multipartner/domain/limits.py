@@ -25,14 +25,13 @@ class SlidingWindow:
 
     def counter(self, key: object, boot_ns: int) -> "Counter":
         """The count of a key as of now; for a new key an empty one, which takes room from the oldest if need be."""
-        step = boot_ns // self._step_ns
         counter = self._counters.get(key)
         if counter is None:
-            counter = self._counters[key] = Counter(step, 0, [0] * (self.STEPS + 1))
+            counter = self._counters[key] = Counter(self.step_at(boot_ns))
             if len(self._counters) > self._max_keys:
                 self._counters.pop(next(iter(self._counters))).kept = False
-        elif step != counter.step:
-            counter.advance(step)
+            return counter
+        counter.advance(boot_ns // self._step_ns)
         return counter
 
     def used(self, key: object, boot_ns: int) -> int:
@@ -41,36 +40,42 @@ class SlidingWindow:
 
     def retry_after_s(self, key: object, boot_ns: int) -> int:
         """Seconds until the oldest counted call of this key stops counting; at least 1."""
-        counter = self.counter(key, boot_ns)
-        for age in range(self.STEPS, -1, -1):
-            if counter.ring[(counter.step - age) % (self.STEPS + 1)]:
-                free_at_ns = (counter.step - age + self.STEPS + 1) * self._step_ns
-                return max(1, -(-(free_at_ns - boot_ns) // 1_000_000_000))
-        return 1
+        marks = self.counter(key, boot_ns).marks if key in self._counters else []
+        if not marks:
+            return 1
+        free_at_ns = (marks[0] + self.STEPS + 1) * self._step_ns
+        return max(1, -(-(free_at_ns - boot_ns) // 1_000_000_000))
 
     def __len__(self) -> int:
         return len(self._counters)
 
 
 class Counter(msgspec.Struct):
-    """Calls of one key: `ring` by step, `total` their sum, `step` the last one looked at; `kept` until it is forgotten."""
+    """Calls of one key. `marks` is step, calls, step, calls ... of the last hour, oldest first; `total` is the calls' sum.
+
+    `step` is the one last looked at; `kept` until the key is forgotten. Most keys have one mark: a list of two numbers.
+    """
 
     step: int
-    total: int
-    ring: list[int]
+    total: int = 0
+    marks: list[int] = []
     kept: bool = True
 
     def add(self) -> None:
         """Count one call, in the step last looked at."""
-        self.ring[self.step % len(self.ring)] += 1
         self.total += 1
+        marks = self.marks
+        if marks and marks[-2] == self.step:
+            marks[-1] += 1
+        else:
+            marks += (self.step, 1)
 
     def advance(self, step: int) -> None:
-        """Forget the steps between the last call and now; a step back in time forgets nothing and counts as now."""
-        size = len(self.ring)
+        """Forget what is over an hour old at `step`; a step back in time forgets nothing and counts as now."""
         if step <= self.step:
             return
-        for passed in range(self.step + 1, min(step, self.step + size) + 1):
-            self.total -= self.ring[passed % size]
-            self.ring[passed % size] = 0
         self.step = step
+        marks = self.marks
+        while marks and marks[0] < step - SlidingWindow.STEPS:
+            self.total -= marks[1]
+            del marks[:2]

@@ -10,8 +10,8 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Cached(Protocol):
-    """A cached value. `touched`: set by each hit, gives it a second chance when room is needed. `alive`: still in its cache;
-    whoever holds on to a value must look at it before each use.
+    """A cached value. `touched`: set by each hit, gives it a second chance when room is needed. `alive`: in its cache, and so
+    within reach of every change; false until it is put there. Whoever holds on to a value must look at it before each use.
     """  # noqa: D205 - one thought
 
     touched: bool
@@ -39,6 +39,7 @@ class BoundedCache(Generic[K, T]):
         values = self._values
         self.drop(key)
         values[key] = value
+        value.alive = True
         while len(values) > self._size:
             oldest = next(iter(values))
             candidate = values.pop(oldest)
@@ -54,9 +55,9 @@ class BoundedCache(Generic[K, T]):
         if value is not None:
             value.alive = False
 
-    def drop_where(self, matches: Callable[[K], bool]) -> None:
-        """Forget every key that matches; looks at all of them, so it is for rare changes."""
-        for key in [key for key in self._values if matches(key)]:
+    def drop_where(self, matches: Callable[[K, T], bool]) -> None:
+        """Forget every key and value that match; looks at all of them, so it is for rare changes."""
+        for key in [key for key, value in self._values.items() if matches(key, value)]:
             self.drop(key)
 
     def clear(self) -> None:

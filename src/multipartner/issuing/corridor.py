@@ -3,20 +3,17 @@
 parse -> address limit -> authenticate -> app limit -> facts -> authorize -> issue -> respond
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
 from multipartner.domain.authorize import authorize
 from multipartner.domain.events import RefusalRecord
-from multipartner.domain.model import AppId, Ask, BusinessId, Caller, Facts, Instant, SolutionId, Tenant
+from multipartner.domain.model import Ask, Caller, Instant, Tenant
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.authenticate import Authenticator, Known
-from multipartner.issuing.cache import BoundedCache, SingleFlight
+from multipartner.issuing.grants import Grants
 from multipartner.issuing.issue import GrantEntry, Issuing, Rendered
-from multipartner.issuing.keyring import KeyRing
 from multipartner.issuing.limits import Limiter, Quota
-from multipartner.storage.ports import Change, ChangeKind, Reader, StorageUnavailable, Trail, TrailUnavailable
+from multipartner.storage.ports import Reader, StorageUnavailable, Trail, TrailUnavailable
 
 
 class Warm(msgspec.Struct, frozen=True):
@@ -39,28 +36,24 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Stations(msgspec.Struct, frozen=True):
-    """The stations that keep something."""
+    """The stations that keep something, and what is known of tenants."""
 
     authenticate: Authenticator
     limiter: Limiter
-    ring: KeyRing
+    grants: Grants
     issue: Issuing
 
 
 class Corridor:
-    """Stations 2 to 4 for one process, and the caches they share. All its caches are dropped by the change feed."""
+    """Stations 2 to 4 for one process."""
 
-    def __init__(self, reader: Reader, trail: Trail, stations: Stations, cache_size: int) -> None:
+    def __init__(self, reader: Reader, trail: Trail, stations: Stations) -> None:
         self._reader = reader
         self._trail = trail
         self._authenticate = stations.authenticate
         self._limiter = stations.limiter
-        self._ring = stations.ring
         self._issue = stations.issue
-        self._grants: BoundedCache[Tenant, GrantEntry] = BoundedCache(cache_size)
-        self._loads: SingleFlight[tuple[Tenant, int], GrantEntry] = SingleFlight()
-        self._epoch = 0
-        self._apps_of: dict[SolutionId, set[AppId]] = {}
+        self._grants = stations.grants
 
     async def __call__(self, ask: Ask) -> Outcome:
         """Walk an ask through; never raises for what a store, a trail or a caller can do."""
@@ -68,13 +61,12 @@ class Corridor:
         if limited is not None:
             return self._refused(ask, Outcome(limited[0], retry_after_s=limited[1]))
         try:
-            self.catch_up(ask.now.boot_ns)
+            self._grants.catch_up(ask.now.boot_ns)
             known = await self._authenticate(ask)
         except StorageUnavailable as error:
             return self._refused(ask, Outcome(Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error))))
         if isinstance(known, Refusal):
-            if known.reason not in _NO_FAILURE:
-                self._limiter.failed(ask.address, ask.now)
+            self._limiter.failed(ask.address, ask.now)
             return self._refused(ask, Outcome(known))
         caller = known.caller
         quota = self._limiter.quota(caller, ask.business_id, ask.now)
@@ -82,7 +74,7 @@ class Corridor:
         if limited is not None:
             return self._refused(ask, Outcome(limited[0], caller, quota, limited[1]))
         try:
-            entry = await self.entry(Tenant(caller.app_id, ask.solution_id, ask.business_id))
+            entry = await self._grants.entry(Tenant(caller.app_id, ask.solution_id, ask.business_id))
             permit = authorize(caller, ask, entry.facts, ask.now)
             if isinstance(permit, Refusal):
                 return self._refused(ask, Outcome(permit, caller, quota))
@@ -106,7 +98,7 @@ class Corridor:
         except StorageUnavailable:
             return False
         if changes:
-            self._forget(changes)
+            self._grants.forget(changes)
         rendered, entry, known = warm.rendered, warm.entry, warm.known
         if not entry.alive or not rendered.starts_at_s <= now.wall_s < rendered.renews_at_s:
             return False
@@ -115,89 +107,9 @@ class Corridor:
         entry.touched = known.touched = True
         return self._limiter.admits(warm.quota, now)
 
-    @property
-    def cached_grants(self) -> int:
-        """Tenants whose facts are in memory."""
-        return len(self._grants)
-
-    async def entry(self, tenant: Tenant) -> GrantEntry:
-        """Facts of a tenant, from memory or, once for all who wait, from the store. Raises StorageUnavailable."""
-        entry = self._grants.get(tenant)
-        if entry is not None:
-            entry.touched = True
-            return entry
-        epoch = self._epoch
-        return await self._loads.run((tenant, epoch), lambda: self._load(tenant, epoch))
-
-    async def _load(self, tenant: Tenant, epoch: int) -> GrantEntry:
-        entry = self._grants.get(tenant)
-        if entry is not None:
-            # Taken over from a cancelled leader, after another one did the work already.
-            return entry
-        entry = GrantEntry(await self._reader.facts(tenant), {})
-        # Only what can lead to a token is kept: refusals cost a read each, are counted by the limiter, and a customer who
-        # shares is served by the next request. A load that a change overtook serves its waiters and is not kept.
-        if _is_worth_keeping(entry.facts) and epoch == self._epoch:
-            self._grants.put(tenant, entry)
-            self._apps_of.setdefault(tenant.solution_id, set()).add(tenant.app_id)
-        return entry
-
-    def catch_up(self, boot_ns: int) -> None:
-        """Drop what acknowledged changes made stale. Raises StorageUnavailable when nobody can tell."""
-        changes = self._reader.poll(boot_ns)
-        if changes:
-            self._forget(changes)
-
-    def _forget(self, changes: Sequence[Change]) -> None:
-        self._epoch += 1
-        for change in changes:
-            _FORGET[change.kind](self, change)
-
-    def forget_share(self, change: Change) -> None:
-        """A share, its WABAs or its grants changed."""
-        solution_id = SolutionId(change.key1)
-        for app_id in self._apps_of.get(solution_id, ()):
-            self._grants.drop(Tenant(app_id, solution_id, BusinessId(change.key2)))
-
-    def forget_solution(self, change: Change) -> None:
-        """A solution changed, and with it every grant of it."""
-        self._grants.drop_where(lambda tenant: tenant.solution_id == change.key1)
-        self._apps_of.pop(SolutionId(change.key1), None)
-
-    def forget_app(self, change: Change) -> None:
-        """An app changed, and with it its callers and grants."""
-        self._authenticate.forget_app(change.key1)
-        self._grants.drop_where(lambda tenant: tenant.app_id == change.key1)
-
-    def forget_connection(self, change: Change) -> None:
-        """A connection was made or ended; the app's limit follows the number of them."""
-        self._authenticate.forget_app(change.key1)
-        app_id = AppId(change.key1)
-        for solution_id, apps in self._apps_of.items():
-            if app_id in apps:
-                self._grants.drop(Tenant(app_id, solution_id, BusinessId(change.key2)))
-
-    def forget_credential(self, change: Change) -> None:
-        """A credential changed."""
-        self._authenticate.forget(change.key1)
-
-    def forget_keys(self, _change: Change) -> None:
-        """The key ring changed; rendered tokens stay good, a dropped key's die by the deployment's generation."""
-        self._ring.forget()
-
-    def forget_everything(self, _change: Change) -> None:
-        """Too much changed to tell apart."""
-        self._ring.forget()
-        self._authenticate.forget_all()
-        self._grants.clear()
-        self._apps_of.clear()
-
-    def forget_nothing(self, _change: Change) -> None:
-        """Nothing here depends on it."""
-
     def turned_away(self, refusal: Refusal, trace_id: str, address: str, now: Instant) -> None:
         """Keep, for `explain`, a refusal of a request that never became an ask."""
-        self._trail.refused(RefusalRecord(trace_id, now.wall_s, refusal.reason, refusal.fact, address))
+        self._trail.refused(RefusalRecord(trace_id, now.wall_s, refusal.reason, refusal.fact, address[:64]))
 
     def _refused(self, ask: Ask, outcome: Outcome) -> Outcome:
         refusal, caller = outcome.refusal, outcome.caller
@@ -208,7 +120,7 @@ class Corridor:
                     ask.now.wall_s,
                     refusal.reason,
                     refusal.fact,
-                    ask.address,
+                    ask.address[:64],
                     caller.credential_id if caller else "",
                     caller.app_id if caller else "",
                     ask.solution_id[:64],
@@ -218,26 +130,3 @@ class Corridor:
                 )
             )
         return outcome
-
-
-def _is_worth_keeping(facts: Facts) -> bool:
-    solution, share = facts.solution, facts.share
-    return (
-        share is not None and share.active and solution is not None and solution.permissions_of(facts.tenant.app_id) is not None
-    )
-
-
-_NO_FAILURE = frozenset({Reason.PROOF_MISSING, Reason.PROOF_INVALID})
-"""Refusals of station 2 whose token was good: they are the app's affair, not an address guessing."""
-
-_FORGET = {
-    ChangeKind.DEPLOYMENT: Corridor.forget_everything,
-    ChangeKind.APP: Corridor.forget_app,
-    ChangeKind.CREDENTIAL: Corridor.forget_credential,
-    ChangeKind.SOLUTION: Corridor.forget_solution,
-    ChangeKind.CONNECTION: Corridor.forget_connection,
-    ChangeKind.SHARE: Corridor.forget_share,
-    ChangeKind.SIGNING_KEY: Corridor.forget_keys,
-    ChangeKind.RESOURCE_SERVER: Corridor.forget_nothing,
-    ChangeKind.EVERYTHING: Corridor.forget_everything,
-}

@@ -4,10 +4,10 @@ import msgspec
 
 from multipartner.crypto.credentials import CredentialType, identifier_of, mac_matches
 from multipartner.crypto.signing import TokenRefused
-from multipartner.domain.claims import WABA_DETAIL, ClaimsRefused, Detail, check, decode
-from multipartner.domain.model import USABLE_SOLUTION, AppId, BusinessId, Facts, Instant, SolutionId, Tenant
-from multipartner.issuing.authenticate import MacKeys
-from multipartner.issuing.corridor import Corridor
+from multipartner.domain.claims import WABA_DETAIL, Claims, ClaimsRefused, Detail, check, decode
+from multipartner.domain.model import USABLE_SOLUTION, AppId, BusinessId, Facts, Instant, SolutionId, Tenant, WabaId, names_of
+from multipartner.issuing.authenticate import MacKeys, spend_as_much
+from multipartner.issuing.grants import Grants
 from multipartner.issuing.issue import Issuer
 from multipartner.issuing.keyring import KeyRing
 from multipartner.storage.ports import Reader, StorageUnavailable
@@ -39,9 +39,9 @@ INACTIVE = Introspection(active=False)
 class Introspector:
     """Answers from the same cache and the same feed as issuance, so that a withdrawal is seen by the next call."""
 
-    def __init__(self, reader: Reader, corridor: Corridor, ring: KeyRing, mac_keys: MacKeys, names: Issuer) -> None:
+    def __init__(self, reader: Reader, grants: Grants, ring: KeyRing, mac_keys: MacKeys, names: Issuer) -> None:
         self._reader = reader
-        self._corridor = corridor
+        self._grants = grants
         self._ring = ring
         self._mac_keys = mac_keys
         self._names = names
@@ -52,12 +52,13 @@ class Introspector:
             return False
         record = await self._reader.resource_server(server_id)
         if record is None or record.revoked_at_s is not None:
+            spend_as_much(secret, CredentialType.RESOURCE_SERVER)
             return False
         return mac_matches(secret, CredentialType.RESOURCE_SERVER, await self._mac_keys.get(record.mac_key_id), record.mac)
 
     async def __call__(self, token: str, now: Instant) -> Introspection:
         """Judge a token at `now`. Raises StorageUnavailable; then nobody knows, and nothing is said."""
-        self._corridor.catch_up(now.boot_ns)
+        self._grants.catch_up(now.boot_ns)
         await self._ring.load()
         try:
             claims = decode(self._ring.verifier(now.wall_s).payload(token))
@@ -65,12 +66,11 @@ class Introspector:
         except (TokenRefused, ClaimsRefused):
             return INACTIVE
         tenant = Tenant(AppId(claims.client_id), SolutionId(claims.solution_id), BusinessId(claims.business_id))
-        facts = (await self._corridor.entry(tenant)).facts
-        share = facts.share
-        gen = facts.generations
-        if claims.gen != (gen.deployment, gen.app, gen.solution, gen.share, gen.grant) or share is None or not _holds(facts):
+        facts = (await self._grants.entry(tenant)).facts
+        wabas = _reach(facts, claims)
+        if not wabas:
             return INACTIVE
-        details = (Detail(WABA_DETAIL, tuple(claims.scope.split()), share.waba_ids),)
+        details = (Detail(WABA_DETAIL, tuple(claims.scope.split()), wabas),)
         return Introspection(
             active=True,
             scope=claims.scope,
@@ -88,17 +88,20 @@ class Introspector:
         )
 
 
-def _holds(facts: Facts) -> bool:
-    """A second wall behind the generations: a foreign tool may change a state and leave its generation alone."""
-    solution, share = facts.solution, facts.share
-    return (
-        solution is not None
-        and solution.status in USABLE_SOLUTION
-        and solution.permissions_of(facts.tenant.app_id) is not None
-        and not facts.app_suspended
-        and facts.connected
-        and facts.grant_active
-        and share is not None
-        and share.active
-        and bool(share.waba_ids)
-    )
+def _reach(facts: Facts, claims: Claims) -> tuple[WabaId, ...]:
+    """Say which WABAs a token reaches as the facts are now; none when it is dead.
+
+    Generations decide. The rest is a second wall: a foreign tool may narrow a fact and leave its generation alone.
+    """
+    solution, share, gen = facts.solution, facts.share, facts.generations
+    if claims.gen != (gen.deployment, gen.app, gen.solution, gen.share, gen.grant) or solution is None or share is None:
+        return ()
+    side = solution.permissions_of(facts.tenant.app_id)
+    if side is None or solution.status not in USABLE_SOLUTION or facts.app_suspended or not facts.connected:
+        return ()
+    if not facts.grant_active or not share.active or not set(claims.scope.split()) <= set(names_of(side & share.permissions)):
+        return ()
+    if claims.authorization_details is None:
+        return share.waba_ids
+    named = {waba for detail in claims.authorization_details for waba in detail.waba_ids}
+    return tuple(waba for waba in share.waba_ids if waba in named)

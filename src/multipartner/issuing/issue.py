@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from multipartner.domain.claims import MAX_TOKEN_BYTES, claims_for, encode
+from multipartner.domain.claims import MAX_TOKEN_BYTES, SKEW_S, claims_for, encode
 from multipartner.domain.events import Event, EventKind
 from multipartner.domain.lifetime import Lifetime, window_at
 from multipartner.domain.model import Ask, Caller, CredentialId, Facts, Permissions, Permit, Secret, Token, names_of
@@ -18,11 +18,15 @@ class Rendered(msgspec.Struct):
     """A token as it goes out, in force for the window [starts_at_s, renews_at_s); who of this process' callers had it."""
 
     body: bytes
+    kid: str
     jti: str
     starts_at_s: int
     renews_at_s: int
     expires_at_s: int
     recorded: set[CredentialId]
+
+    def __repr__(self) -> str:
+        return f"<Rendered {self.jti}>"
 
 
 class GrantEntry(msgspec.Struct):
@@ -31,7 +35,7 @@ class GrantEntry(msgspec.Struct):
     facts: Facts
     tokens: dict[Permissions, Rendered]
     touched: bool = False
-    alive: bool = True
+    alive: bool = False
 
 
 class Issuer(msgspec.Struct, frozen=True):
@@ -72,17 +76,18 @@ class Issuing:
         if signer is None:
             return Refusal(Reason.NO_SIGNING_KEY, fact=f"window starts at {window.starts_at_s}")
         claims = claims_for(permit, window, self._names.issuer, self._names.audience)
-        if claims.iat >= claims.exp:
-            return Refusal(
-                Reason.FACTS_UNAVAILABLE, fact=f"facts changed at {claims.iat}, after this window's end: clocks differ"
-            )
+        if claims.iat > wall_s + SKEW_S or claims.iat >= claims.exp:
+            # It would be refused wherever it is shown, by our own introspection first.
+            return Refusal(Reason.FACTS_UNAVAILABLE, fact=f"facts changed at {claims.iat}, and it is {wall_s}: clocks differ")
         payload, jti = encode(claims)
         text = signer.sign(payload)
         if len(text) > MAX_TOKEN_BYTES:
             payload, jti = encode(msgspec.structs.replace(claims, authorization_details=None))
             text = signer.sign(payload)
+        if len(text) > MAX_TOKEN_BYTES:
+            return Refusal(Reason.FACTS_UNAVAILABLE, fact="the token would be longer than 2 kB: shorten issuer or audience")
         body = self._render(Token(Secret(text), jti, window.expires_at_s))
-        return Rendered(body, jti, window.starts_at_s, window.renews_at_s, window.expires_at_s, set())
+        return Rendered(body, signer.kid, jti, window.starts_at_s, window.renews_at_s, window.expires_at_s, set())
 
     async def _record(self, rendered: Rendered, permit: Permit, caller: Caller, ask: Ask) -> None:
         event = Event(

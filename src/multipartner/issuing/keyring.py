@@ -3,6 +3,7 @@
 from multipartner.crypto.sealing import MasterKeys
 from multipartner.crypto.signing import Signer, Verifier, jwk
 from multipartner.domain import keyring
+from multipartner.issuing.authenticate import unsealed
 from multipartner.storage.ports import KeyReader, SigningKeyRecord
 
 
@@ -17,28 +18,33 @@ class KeyRing:
         self._signers: dict[str, Signer] = {}
         self._verifier = Verifier({})
         self._verifier_of: tuple[str, ...] = ()
+        self._epoch = 0
 
     def forget(self) -> None:
         """The stored keys changed."""
         self._records = None
+        self._epoch += 1
 
     async def load(self) -> None:
         """Read the keys unless they are known. Raises StorageUnavailable."""
-        if self._records is None:
+        while self._records is None:
+            epoch = self._epoch
             records = {record.kid: record for record in await self._reader.signing_keys()}
+            if epoch != self._epoch:
+                continue  # a change overtook the read
             self._signers = {kid: signer for kid, signer in self._signers.items() if kid in records}
-            self._verifier_of = ()
+            self._verifier, self._verifier_of = Verifier({}), ()
             self._records = records
 
     def signer(self, window_start_s: int) -> Signer | None:
-        """The key for a window (Unix seconds); None when no key was due. Raises SealBroken under a wrong master key."""
+        """The key for a window (Unix seconds); None when no key was due. Raises StorageUnavailable under a wrong master key."""
         records = self._loaded()
         kid = keyring.signing_kid(list(records.values()), window_start_s)
         if kid is None:
             return None
         signer = self._signers.get(kid)
         if signer is None:
-            private_key = self._master.open(records[kid].private_sealed, "signing_key", kid)
+            private_key = unsealed(self._master, records[kid].private_sealed, "signing_key", kid)
             signer = self._signers[kid] = Signer(kid, private_key)
         return signer
 

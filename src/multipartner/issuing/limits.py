@@ -1,15 +1,17 @@
 """The limiter of the corridor: per address for failures, per app, and per app and business (design: one hour, sliding)."""
 
 import functools
+import hashlib
 import ipaddress
 
 import msgspec
 
 from multipartner.domain.limits import Counter, SlidingWindow
-from multipartner.domain.model import BusinessId, Caller, Instant
+from multipartner.domain.model import AppId, BusinessId, Caller, Instant
 from multipartner.domain.reasons import Reason, Refusal
 
 MAX_KEYS = 100_000
+BUSINESSES_PER_APP = 50_000
 
 
 class Quota(msgspec.Struct, gc=False):
@@ -28,16 +30,18 @@ class Quota(msgspec.Struct, gc=False):
 
 
 class Limiter:
-    """Counts in this process. With several workers each has its part of every limit: the sum is never exceeded, and
-    an app whose connections all end at one worker is refused early (the stated error of this limiter).
-    """  # noqa: D205 - one thought
+    """Counts in this process. With several workers each has its part of every limit, and at least one call.
+
+    The stated error: the sum is exceeded only by a limit smaller than the number of workers, and an app whose connections
+    all end at one worker is refused early.
+    """
 
     def __init__(self, failures_per_hour: int, workers: int = 1) -> None:
         self._workers = workers
         self._failures_per_hour = max(1, failures_per_hour // workers)
         self._failures = SlidingWindow(MAX_KEYS)
         self._apps = SlidingWindow(MAX_KEYS)
-        self._businesses = SlidingWindow(MAX_KEYS)
+        self._businesses: dict[AppId, SlidingWindow] = {}
 
     def address(self, address: str, now: Instant) -> tuple[Refusal, int] | None:
         """Refuse, with seconds to wait, an address that failed too often."""
@@ -53,14 +57,22 @@ class Limiter:
         self._failures.counter(address_key(address), now.boot_ns).add()
 
     def quota(self, caller: Caller, business_id: BusinessId, now: Instant) -> Quota:
-        """Find where a caller's calls for a business are counted."""
-        return Quota(
-            business_id,
-            self._apps.counter(caller.app_id, now.boot_ns),
-            max(1, caller.calls_per_hour // self._workers),
-            self._businesses.counter((caller.app_id, business_id), now.boot_ns),
-            max(1, caller.calls_per_business_per_hour // self._workers),
-        )
+        """Find where a caller's calls for a business are counted. An app over its limit takes no room for new businesses."""
+        app = self._apps.counter(caller.app_id, now.boot_ns)
+        app_limit = max(1, caller.calls_per_hour // self._workers)
+        business_limit = max(1, caller.calls_per_business_per_hour // self._workers)
+        if app.total < app_limit:
+            business = self._counted(caller.app_id).counter(_business_key(business_id), now.boot_ns)
+        else:
+            business = Counter(app.step, kept=False)
+        return Quota(business_id, app, app_limit, business, business_limit)
+
+    def _counted(self, app_id: AppId) -> SlidingWindow:
+        """The businesses of one app: each app has room of its own, or one could make another's counts be forgotten."""
+        window = self._businesses.get(app_id)
+        if window is None:
+            window = self._businesses[app_id] = SlidingWindow(BUSINESSES_PER_APP)
+        return window
 
     def call(self, caller: Caller, quota: Quota, now: Instant) -> tuple[Refusal, int] | None:
         """Count one call of a known caller, or refuse it, with seconds to wait."""
@@ -70,7 +82,7 @@ class Limiter:
             fact = f"{quota.app.total} of {quota.app_limit} calls in this process"
             return Refusal(Reason.APP_LIMITED, fact), self._apps.retry_after_s(caller.app_id, now.boot_ns)
         fact = f"{quota.business.total} of {quota.business_limit} calls in this process"
-        wait_s = self._businesses.retry_after_s((caller.app_id, quota.business_id), now.boot_ns)
+        wait_s = self._counted(caller.app_id).retry_after_s(_business_key(quota.business_id), now.boot_ns)
         return Refusal(Reason.APP_BUSINESS_LIMITED, fact), wait_s
 
     def admits(self, quota: Quota, now: Instant) -> bool:
@@ -86,6 +98,11 @@ class Limiter:
         app.add()
         business.add()
         return True
+
+
+def _business_key(business_id: BusinessId) -> str | bytes:
+    """An id may have thousands of digits; a key in memory may not."""
+    return business_id if len(business_id) <= 32 else hashlib.sha256(business_id.encode()).digest()
 
 
 @functools.lru_cache(maxsize=4096)

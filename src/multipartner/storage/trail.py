@@ -72,6 +72,11 @@ class SqliteTrail:
         """Events that are not durable yet."""
         return len(self._outstanding)
 
+    @property
+    def refusals_waiting(self) -> int:
+        """Refusals that are not in the file yet."""
+        return len(self._refusals)
+
     async def open(self, at_s: int) -> None:
         """Open the file and start the thread and a chain; `at_s` is Unix seconds. Raises TrailUnavailable."""
         self._loop = asyncio.get_running_loop()

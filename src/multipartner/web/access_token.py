@@ -33,7 +33,7 @@ class Prepared(msgspec.Struct):
     percents: tuple[int, int] = (-1, -1)
     usage: tuple[tuple[bytes, bytes], ...] = ()
     touched: bool = False
-    alive: bool = True
+    alive: bool = False
 
 
 class AccessToken:

@@ -8,11 +8,14 @@ from urllib.parse import parse_qsl, unquote_plus
 import msgspec
 
 from multipartner.domain.keyring import KEY_SET_MAX_AGE_S
+from multipartner.domain.reasons import Reason, Refusal
+from multipartner.issuing.corridor import Corridor
+from multipartner.issuing.grants import Grants
 from multipartner.issuing.introspect import Introspector, StorageUnavailable
 from multipartner.issuing.keyring import KeyRing
 from multipartner.issuing.limits import Limiter
 from multipartner.web.asgi import Headers, Receive, Scope, Send, answer, read_body
-from multipartner.web.observing import Observer
+from multipartner.web.observing import Observer, Seen
 from multipartner.wire import headers
 from multipartner.wire.ask import Arrival
 
@@ -20,6 +23,7 @@ JWKS_PATH = "/.well-known/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 INTROSPECTION_PATH = "/oauth/introspect"
 
+ROUTE = "introspect"
 MAX_FORM_BYTES = 8192
 
 _PUBLIC: tuple[tuple[bytes, bytes], ...] = (
@@ -35,7 +39,8 @@ _encode = msgspec.json.Encoder().encode
 class KeySet:
     """`GET /.well-known/jwks.json`: public, so that anybody can verify offline."""
 
-    def __init__(self, ring: KeyRing, observer: Observer) -> None:
+    def __init__(self, grants: Grants, ring: KeyRing, observer: Observer) -> None:
+        self._grants = grants
         self._ring = ring
         self._counts = observer.counts
 
@@ -44,6 +49,7 @@ class KeySet:
     ) -> None:
         """Answer with the published keys, or 503 when they cannot be read."""
         try:
+            self._grants.catch_up(arrival.now.boot_ns)
             await self._ring.load()
         except StorageUnavailable:
             await answer(send, 503, [*_PUBLIC[:1], (b"cache-control", b"no-store"), (b"retry-after", b"1")], b'{"keys":[]}')
@@ -81,20 +87,23 @@ class Metadata:
 class Introspection:
     """`POST /oauth/introspect` (RFC 7662), for resource servers with their own credential (client_secret_basic)."""
 
-    def __init__(self, introspect: Introspector, limiter: Limiter, observer: Observer) -> None:
+    def __init__(self, introspect: Introspector, corridor: Corridor, limiter: Limiter, observer: Observer) -> None:
         self._introspect = introspect
+        self._corridor = corridor
         self._limiter = limiter
-        self._counts = observer.counts
+        self._observer = observer
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send, arrival: Arrival, named: Mapping[bytes, bytes]) -> None:
         """Answer 200 with `active`, or an OAuth error (RFC 6749 section 5.2)."""
         limited = self._limiter.address(arrival.address, arrival.now)
         if limited is not None:
+            self._note(limited[0], 429, arrival)
             await self._error(send, arrival, 429, "temporarily_unavailable", [(b"retry-after", str(limited[1]).encode())])
             return
         try:
             if not await self._authenticated(named.get(b"authorization")):
                 self._limiter.failed(arrival.address, arrival.now)
+                self._note(Refusal(Reason.CALLER_UNKNOWN, fact="no registered resource server's credential"), 401, arrival)
                 await self._error(send, arrival, 401, "invalid_client", [(b"www-authenticate", b'Basic realm="introspection"')])
                 return
             token = await _token_of(receive, named)
@@ -102,11 +111,12 @@ class Introspection:
                 await self._error(send, arrival, 400, "invalid_request", [])
                 return
             result = await self._introspect(token, arrival.now)
-        except StorageUnavailable:
+        except StorageUnavailable as error:
+            self._note(Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error)), 503, arrival)
             await self._error(send, arrival, 503, "temporarily_unavailable", [(b"retry-after", b"1")])
             return
         await answer(send, 200, _listed(arrival), _encode(result))
-        self._counts["introspect", 200, None] += 1
+        self._observer.counts[ROUTE, 200, None] += 1
 
     async def _authenticated(self, authorization: bytes | None) -> bool:
         if authorization is None or authorization[:6] != b"Basic ":
@@ -118,9 +128,15 @@ class Introspection:
         server_id, _, secret = text.partition(":")
         return await self._introspect.resource_server(unquote_plus(server_id), unquote_plus(secret))
 
+    def _note(self, refusal: Refusal, status: int, arrival: Arrival) -> None:
+        """Let operators see a refusal as they see those of the contract's operation: a log line, and `explain`."""
+        seen = Seen(arrival.trace_id, ROUTE, status, refusal.reason, refusal.fact, arrival.address)
+        self._observer.refusal(seen, arrival.now.boot_ns)
+        self._corridor.turned_away(refusal, arrival.trace_id, arrival.address, arrival.now)
+
     async def _error(self, send: Send, arrival: Arrival, status: int, error: str, more: Headers) -> None:
         await answer(send, status, _listed(arrival) + more, _encode({"error": error}))
-        self._counts["introspect", status, None] += 1
+        self._observer.counts[ROUTE, status, None] += 1
 
 
 def _listed(arrival: Arrival) -> Headers:
