@@ -9,9 +9,10 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "MULTIPARTNER_"
@@ -29,6 +30,31 @@ def _comma_list(value: object) -> object:
 
 
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
+
+_MAX_NAME_CHARS: Final = 200
+"""Issuer and audience stand in every token, which is at most 2 kB."""
+
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*", re.ASCII)
+_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
+
+
+def _networks(proxies: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_network(proxy) for proxy in proxies)
+
+
+def _network(proxy: str) -> str:
+    """An IPv4 network in the clothes of IPv6 would match nobody: peers are compared as the IPv4 addresses they are."""
+    try:
+        network = ipaddress.ip_network(proxy)
+    except ValueError as error:
+        raise ValueError("each must be an address or a network such as 10.0.0.0/8") from error
+    if not isinstance(network, ipaddress.IPv6Network) or not network.subnet_of(_MAPPED):
+        return proxy
+    address = ipaddress.IPv4Address(int(network.network_address) & 0xFFFFFFFF)
+    return f"{address}/{network.prefixlen - _MAPPED.prefixlen}"
+
+
+Networks = Annotated[CommaList, AfterValidator(_networks)]
 
 
 class Settings(BaseSettings):
@@ -51,7 +77,7 @@ class Settings(BaseSettings):
         bool, Field(description="A proxy in front terminates TLS: needed to serve plain HTTP on a public address.")
     ] = False
     trusted_proxies: Annotated[
-        CommaList, Field(description="Addresses or networks whose X-Forwarded-For is believed, comma-separated.")
+        Networks, Field(description="Addresses or networks whose X-Forwarded-For is believed, comma-separated.")
     ] = ()
     versions: Annotated[CommaList, Field(description="Served Graph API versions, oldest first, comma-separated.")] = (
         "v21.0",
@@ -106,29 +132,43 @@ class Settings(BaseSettings):
     def _fits_together(self) -> "Settings":
         if self.reissue_s > self.token_lifetime_s // 2:
             raise ValueError("reissue_interval_s: must be at most half of token_lifetime_s")
-        if self.calls_per_hour is not None and self.calls_per_hour < self.workers:
-            raise ValueError("calls_per_hour: must be at least 1 for each worker")
+        for name in ("calls_per_hour", "calls_per_business_per_hour", "failures_per_hour"):
+            calls = getattr(self, name)
+            if calls is not None and calls < self.workers:
+                raise ValueError(f"{name}: must be at least 1 for each of the {self.workers} workers, among which it is divided")
         for version in self.versions:
             if not re.fullmatch(r"v[0-9]+\.[0-9]+", version, re.ASCII):
                 raise ValueError("versions: each must look like v23.0")
         if not self.versions or list(self.versions) != sorted(set(self.versions), key=_version_key):
             raise ValueError("versions: must name at least one, oldest first, each once")
-        for proxy in self.trusted_proxies:
-            try:
-                ipaddress.ip_network(proxy)
-            except ValueError as error:
-                raise ValueError("trusted_proxies: each must be an address or a network such as 10.0.0.0/8") from error
+        if self.operations_port == self.port != 0:
+            raise ValueError("operations_port: must be another than port")
+        self._check_names()
         self._check_address()
         return self
 
+    def _check_names(self) -> None:
+        for name, value in (("issuer", self.issuer), ("audience", self.audience)):
+            if value is not None and re.fullmatch(rf"[!-~]{{1,{_MAX_NAME_CHARS}}}", value, re.ASCII) is None:
+                raise ValueError(f"{name}: must be 1 to {_MAX_NAME_CHARS} printable ASCII characters without a space")
+        wrong = None if self.issuer is None else _wrong_with(self.issuer)
+        if wrong is not None:
+            raise ValueError(f"issuer: must be an https:// URL such as https://tokens.example; {wrong}")
+
     def _check_address(self) -> None:
         local = _is_loopback(self.host)
-        if self.issuer is not None and not self.issuer.startswith("https://") and not _is_loopback(_host_of(self.issuer)):
-            raise ValueError("issuer: must be an https:// URL")
         if not local and not self.tls_terminated:
             raise ValueError("host: plain HTTP on a public address; put a TLS proxy in front and set tls_terminated=true")
         if not local and self.issuer is None:
             raise ValueError("issuer: must be set (an https:// URL) when host is not loopback")
+
+
+def warnings(settings: Settings) -> tuple[str, ...]:
+    """What can be served but was hardly meant, one line each, with the fix."""
+    if settings.tls_terminated and not settings.trusted_proxies:
+        one = "is empty while a proxy terminates TLS: all clients count as the proxy's one address"
+        return (f"{PREFIX}TRUSTED_PROXIES: {one}, and the failures of one shut out all; name the proxy's address",)
+    return ()
 
 
 def load(overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -163,9 +203,34 @@ def _version_key(version: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _host_of(url: str) -> str:
-    match = re.match(r"http://(\[[0-9a-fA-F:]+\]|[^:/]+)", url)
-    return match[1].strip("[]") if match else ""
+def _wrong_with(url: str) -> str | None:
+    """Say what keeps a printable URL from naming an issuer (RFC 8414: scheme, host, port, path); None if nothing does."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "host or port cannot be read"
+    if not url.startswith(("https://", "http://")):
+        return "it has another scheme"
+    if parts.username is not None or "?" in url or "#" in url:
+        return "user name, query and fragment are not part of it"
+    if url.endswith("/"):
+        return "it must not end with a slash"
+    if port == 0 or parts.netloc.endswith(":") or not _is_host(host, bracketed="[" in parts.netloc):
+        return "host or port cannot be read"
+    if parts.scheme == "http" and not _is_loopback(host):
+        return "http:// is for loopback hosts only"
+    return None
+
+
+def _is_host(host: str, *, bracketed: bool) -> bool:
+    if not bracketed:
+        return _HOST_NAME.fullmatch(host) is not None
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return "%" not in host
 
 
 def _is_loopback(host: str) -> bool:

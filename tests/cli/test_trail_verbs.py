@@ -133,3 +133,22 @@ def test_doctor_names_what_is_wrong(cli: Cli, demo: DemoDeployment, spoil: "obje
 
     assert said.code == 1
     assert {check["name"] for check in said.json["checks"] if not check["ok"]} == wrong
+
+
+def test_doctor_warns_of_a_proxy_that_nobody_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`doctor` tells what can be served but was hardly meant, without calling it wrong."""
+    assert cli("doctor", "--json").json["warnings"] == []
+    monkeypatch.setenv("MULTIPARTNER_TLS_TERMINATED", "true")
+
+    said = cli("doctor")
+
+    assert said.code == 0
+    assert "warns  settings  MULTIPARTNER_TRUSTED_PROXIES: is empty" in said.out
+    assert cli("doctor", "--json").json["ok"] is True
+
+
+def test_help_of_prune_says_who_else_prunes(cli: Cli) -> None:
+    """`audit prune --help` says that without the setting nothing prunes by itself, and that with it `serve` does."""
+    told = " ".join(cli("audit", "prune", "--help").out.split())
+
+    assert "Nothing else prunes, but `serve`: once a day, where the setting trail_retention_days says" in told

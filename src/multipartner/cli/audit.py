@@ -94,7 +94,10 @@ def tail(call: Call, count: _Count = 20) -> None:
 
 
 def prune(call: Call, days: _Days = None) -> None:
-    """Take out events older than the retention; what stays can still be verified."""
+    """Take out events older than the retention; what stays can still be verified.
+
+    Nothing else prunes, but `serve`: once a day, where the setting trail_retention_days says how long to keep events.
+    """
     from multipartner.storage.retention import prune as pruned  # noqa: PLC0415 - not for --help
 
     settings = call.existing()

@@ -33,9 +33,11 @@ def register(app: typer.Typer) -> None:
 def doctor(call: Call) -> None:
     """Check settings, key file, databases, keys, trail and clock. Changes nothing; exit code 1 if anything is wrong."""
     findings = list(_findings(call))
-    text = "\n".join(f"{'ok    ' if f.ok else 'WRONG '} {f.name:9} {f.text}" for f in findings)
+    warned = _warnings(call) if findings[0].ok else ()
+    lines = [f"{'ok    ' if f.ok else 'WRONG '} {f.name:9} {f.text}" for f in findings]
+    lines += [f"warns  settings  {warning}" for warning in warned]
     well = all(f.ok for f in findings)
-    call.tell({"ok": well, "checks": [msgspec.to_builtins(f) for f in findings]}, text)
+    call.tell({"ok": well, "checks": [msgspec.to_builtins(f) for f in findings], "warnings": warned}, "\n".join(lines))
     if not well:
         raise typer.Exit(1)
 
@@ -54,6 +56,12 @@ def _findings(call: Call) -> Iterator[Finding]:
         ("clock", _clock),
     ):
         yield _tried(name, lambda check=check: check(settings, call.now_s))[1]  # type: ignore[misc]  # it sees no type in a default
+
+
+def _warnings(call: Call) -> tuple[str, ...]:
+    from multipartner.settings import warnings  # noqa: PLC0415 - a third of a second
+
+    return warnings(call.settings())
 
 
 def _tried(name: str, check: "Callable[[], Settings | str]") -> "tuple[Settings | None, Finding]":
