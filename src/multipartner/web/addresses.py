@@ -1,7 +1,17 @@
 """Whose request is it? The peer's address, or what trusted proxies say of it."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
+from typing import Final
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_MAX_CHARS: Final = 64
+"""What a trail or log keeps of a peer that is no address; every address is shorter."""
+
+_IPV4: Final = re.compile(r"([0-9.]+)(?::[0-9]{1,5})?", re.ASCII)
+_IPV6: Final = re.compile(r"([0-9A-Fa-f:.]+)(?:%.*)?|\[([0-9A-Fa-f:.]+)(?:%[^\]]*)?\](?::[0-9]{1,5})?", re.ASCII)
 
 
 class Addresses:
@@ -11,26 +21,36 @@ class Addresses:
         self._trusted = [ipaddress.ip_network(proxy) for proxy in trusted_proxies]
 
     def of(self, peer: str, forwarded: Sequence[bytes]) -> str:
-        """`forwarded` holds the values of all X-Forwarded-For headers in order. Anything unreadable counts as the proxy's own."""
-        if not self._trusted or not forwarded or not self._is_trusted(peer):
-            return peer
-        address = peer
-        for hop in reversed(b",".join(forwarded).split(b",")):
-            candidate = hop.strip().decode("latin-1")
-            try:
-                ipaddress.ip_address(candidate)
-            except ValueError:
-                return address
-            address = candidate
-            if not self._is_trusted(address):
-                return address
-        return address
+        """`forwarded` holds the values of all X-Forwarded-For headers in order. Anything unreadable counts as the proxy's own.
 
-    def _is_trusted(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        return any(parsed in network for network in self._trusted)
+        Returns at most 64 characters; a forwarded address without port and zone.
+        """
+        if not self._trusted or not forwarded:
+            return peer[:_MAX_CHARS]
+        address = _read(peer)
+        if address is None or not self._is_trusted(address):
+            return peer[:_MAX_CHARS]
+        for hop in reversed(b",".join(forwarded).split(b",")):
+            said = _read(hop.strip().decode("latin-1"))
+            if said is None:
+                break
+            address = said
+            if not self._is_trusted(address):
+                break
+        return str(address)
+
+    def _is_trusted(self, address: Address) -> bool:
+        return any(address in network for network in self._trusted)
+
+
+def _read(text: str) -> Address | None:
+    """Read an address as proxies write it: with or without port, zone and brackets; IPv4 in the clothes of IPv6 as IPv4."""
+    try:
+        if (ipv4 := _IPV4.fullmatch(text)) is not None:
+            return ipaddress.IPv4Address(ipv4[1])
+        if (ipv6 := _IPV6.fullmatch(text)) is not None:
+            address = ipaddress.IPv6Address(ipv6[1] or ipv6[2])
+            return address.ipv4_mapped or address
+    except ValueError:
+        pass
+    return None
