@@ -43,9 +43,11 @@ Lifespan = Callable[[Receive, Send], Awaitable[None]]
 
 
 class TraceIds:
-    """Ids of 23 characters of base64url that begin with A, as `fbtrace_id` has today; random, so that they tell no count.
+    """Ids of 23 characters of base64url that begin with A, as `fbtrace_id` has today; 108 bits random, so they tell no count.
 
-    Drawn from the operating system for many at a time. A forked child must not draw the same ones (attack 27).
+    Drawn from the operating system for many at a time; a forked child must not draw the same ones (attack 27). The four
+    characters after the A are the time of drawing, in steps of 256 s: ids of one time lie side by side in the trail's index,
+    where random ones would dirty a page each.
     """
 
     __slots__ = ("__weakref__", "_pool")
@@ -58,8 +60,9 @@ class TraceIds:
     def take(self) -> bytes:
         """One id that was never given before."""
         if not self._pool:
-            drawn = base64.urlsafe_b64encode(os.urandom(66 * 64))
-            self._pool = [b"A" + drawn[at : at + 22] for at in range(0, len(drawn), 22)]
+            head = b"A" + base64.urlsafe_b64encode((int(time.time()) >> 8).to_bytes(3, "big"))
+            drawn = base64.urlsafe_b64encode(os.urandom(54 * 64))
+            self._pool = [head + drawn[at : at + 18] for at in range(0, len(drawn), 18)]
         return self._pool.pop()
 
     def forget(self) -> None:
