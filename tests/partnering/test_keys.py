@@ -1,8 +1,12 @@
 """The ring of signing keys, as operators turn it."""
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +90,56 @@ def test_the_only_key_dropped_is_replaced_and_every_token_dies(deployment: Deplo
     assert states(deployment, 5) == {dropped.replacement: "signing"}
     assert deployment.rows("SELECT generation FROM deployment") != before
     assert [event["kind"] for event in deployment.events()[-2:]] == ["key.dropped", "key.published"]
+
+
+def test_keys_are_listed_while_another_process_writes(deployment: Deployment) -> None:
+    """`keys list` waits for no writer: it takes no lock."""
+    with closing(sqlite3.connect(deployment.database, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+
+        assert list(states(deployment, 0).values()) == ["signing"]
+
+
+@contextmanager
+def statements(table: str) -> Iterator[list[str]]:
+    """What is executed meanwhile and names the table."""
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if table in statement.split():
+            seen.append(" ".join(statement.split()[:2]))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+def test_a_key_is_retired_by_one_conditional_statement(deployment: Deployment) -> None:
+    """Retiring never reads before it writes, so that on no database can two operators retire the last two keys at once."""
+    (first,) = states(deployment, 0)
+    second = rotate(deployment, 10, at_once=True)
+
+    with statements("signing_key") as seen:
+        assert deployment.operate(lambda o: keys.retire(o.store, at(11), first)).changed
+
+    assert seen == ["UPDATE signing_key"]
+    with pytest.raises(ChangeRefused, match="no other key signs now"):
+        deployment.operate(lambda o: keys.retire(o.store, at(12), second))
+    assert [key.retired_at_s for key in ring(deployment)] == [NOW_S + 11, None]
+
+
+def test_every_token_dies_by_one_statement(deployment: Deployment) -> None:
+    """The deployment's row is made or renewed by one statement, never looked up and then written."""
+    (first,) = states(deployment, 0)
+
+    # The transaction itself takes a lock on the row; that statement is not the change.
+    with statements("deployment") as seen:
+        deployment.operate(lambda o: keys.drop(o.store, o.master, at(5), first))
+
+    assert [statement for statement in seen if not statement.startswith("SELECT")] == ["INSERT INTO"]
+    assert len(deployment.rows("SELECT id FROM deployment")) == 1
 
 
 @pytest.mark.parametrize("action", ["retire", "drop"])

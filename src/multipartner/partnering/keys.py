@@ -9,7 +9,7 @@ from multipartner.crypto.sealing import KEY_BYTES, MasterKeys
 from multipartner.crypto.signing import new_private_key
 from multipartner.domain.events import EventKind
 from multipartner.domain.keyring import PUBLISH_AHEAD_S, signing_kid, state
-from multipartner.partnering.acting import Act, ChangeRefused, Outcome, UnknownEntity
+from multipartner.partnering.acting import Act, ChangeRefused, Outcome, UnknownEntity, outcome
 from multipartner.storage.change_ports import Changes, ChangeStore, Effect
 from multipartner.storage.ports import SealedKeyRecord, SigningKeyRecord
 
@@ -46,7 +46,7 @@ async def init_deployment(store: ChangeStore, master: MasterKeys, act: Act) -> s
 
 async def list_keys(store: ChangeStore, now_s: int, lifetime_s: int) -> Sequence[KeyState]:
     """All keys of the ring, oldest first."""
-    async with store.transaction() as changes:
+    async with store.reading() as changes:
         keys = await changes.signing_keys()
     return [
         KeyState(k.kid, state(keys, k.kid, now_s, lifetime_s), k.published_at_s, k.signs_from_s, k.retired_at_s) for k in keys
@@ -69,15 +69,13 @@ async def retire(store: ChangeStore, act: Act, kid: str) -> Outcome:
     Raises ChangeRefused if nobody would be left to sign.
     """
     async with store.transaction() as changes:
-        keys = await changes.signing_keys()
-        key = _find(keys, kid)
-        if key.retired_at_s is not None:
-            return Outcome(changed=False, text=f"key {kid}: already retired")
-        if not _due([k for k in keys if k.kid != kid], act.now_s):
+        effect = await changes.retire_signing_key(kid, act.now_s)
+        if effect is Effect.REFUSED:
             raise ChangeRefused(f"key {kid}: no other key signs now; rotate first, and wait until the new key signs")
-        await changes.put_signing_key(msgspec.structs.replace(key, retired_at_s=act.now_s))
-        await changes.record(act.event(EventKind.KEY_RETIRED, kid=kid))
-    return Outcome(changed=True, text=f"key {kid}: retired")
+        ended = outcome(effect, f"key {kid:.60}", "retired")
+        if ended.changed:
+            await changes.record(act.event(EventKind.KEY_RETIRED, kid=kid))
+    return ended
 
 
 async def drop(store: ChangeStore, master: MasterKeys, act: Act, kid: str) -> Dropped:
@@ -87,7 +85,7 @@ async def drop(store: ChangeStore, master: MasterKeys, act: Act, kid: str) -> Dr
     """
     async with store.transaction() as changes:
         if await changes.drop_signing_key(kid) is Effect.UNKNOWN:
-            raise _unknown(kid)
+            raise UnknownEntity(f"key {kid:.60}: unknown")
         await changes.mark_deployment(act.mark())
         await changes.record(act.event(EventKind.KEY_DROPPED, kid=kid))
         signs = _due(await changes.signing_keys(), act.now_s)
@@ -98,7 +96,7 @@ async def drop(store: ChangeStore, master: MasterKeys, act: Act, kid: str) -> Dr
 
 async def _publish(changes: Changes, master: MasterKeys, act: Act, signs_from_s: int) -> str:
     kid, private, public = new_private_key()
-    await changes.put_signing_key(
+    await changes.add_signing_key(
         SigningKeyRecord(
             kid=kid,
             public_key=public,
@@ -115,17 +113,6 @@ async def _publish(changes: Changes, master: MasterKeys, act: Act, signs_from_s:
 def _due(keys: Sequence[SigningKeyRecord], now_s: int) -> bool:
     """Whether a key that verifiers know signs now. The ring's own rule would in need sign with one that is not due yet."""
     return any(k.signs_from_s <= now_s and (k.retired_at_s is None or now_s < k.retired_at_s) for k in keys)
-
-
-def _find(keys: Sequence[SigningKeyRecord], kid: str) -> SigningKeyRecord:
-    for key in keys:
-        if key.kid == kid:
-            return key
-    raise _unknown(kid)
-
-
-def _unknown(kid: str) -> UnknownEntity:
-    return UnknownEntity(f"key {kid:.60}: unknown")
 
 
 async def check_keys(store: ChangeStore, master: MasterKeys, now_s: int) -> str:

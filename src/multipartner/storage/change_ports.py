@@ -21,6 +21,8 @@ class Effect(enum.Enum):
     """The row was in the wanted state; nothing was changed."""
     UNKNOWN = "unknown"
     """There is no such row."""
+    REFUSED = "refused"
+    """A condition that the change has does not hold; nothing was changed."""
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -167,8 +169,12 @@ class AccessChanges(Protocol):
         """All keys of the ring, oldest `signs_from_s` first."""
         ...
 
-    async def put_signing_key(self, key: SigningKeyRecord) -> None:
-        """Write a key of the ring, new or changed."""
+    async def add_signing_key(self, key: SigningKeyRecord) -> None:
+        """Add a key to the ring."""
+        ...
+
+    async def retire_signing_key(self, kid: str, now_s: int) -> Effect:
+        """Stop a key from signing windows from now on; REFUSED when no other key of the ring signs now."""
         ...
 
     async def drop_signing_key(self, kid: str) -> Effect:

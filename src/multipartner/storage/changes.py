@@ -139,9 +139,27 @@ class SqlChanges(WorldRows):
         )
         return [SigningKeyRecord(**row) for row in rows.mappings()]
 
-    async def put_signing_key(self, key: SigningKeyRecord) -> None:
+    async def add_signing_key(self, key: SigningKeyRecord) -> None:
         """See the port."""
-        await self._write(t.signing_key, "kid", msgspec.structs.asdict(key))
+        await self._connection.execute(sa.insert(t.signing_key), msgspec.structs.asdict(key))
+
+    async def retire_signing_key(self, kid: str, now_s: int) -> Effect:
+        """See the port."""
+        key, other = t.signing_key.c, t.signing_key.alias("other").c
+        another_signs = sa.exists().where(
+            other.kid != key.kid,
+            other.signs_from_s <= now_s,
+            sa.or_(other.retired_at_s.is_(None), other.retired_at_s > now_s),
+        )
+        retired = await self._connection.execute(
+            sa.update(t.signing_key).where(key.kid == kid, key.retired_at_s.is_(None), another_signs).values(retired_at_s=now_s)
+        )
+        if retired.rowcount:
+            return Effect.DONE
+        row = (await self._connection.execute(sa.select(key.retired_at_s).where(key.kid == kid))).first()
+        if row is None:
+            return Effect.UNKNOWN
+        return Effect.REFUSED if row.retired_at_s is None else Effect.ALREADY
 
     async def drop_signing_key(self, kid: str) -> Effect:
         """See the port."""
@@ -155,7 +173,9 @@ class SqlChanges(WorldRows):
 
     async def mark_deployment(self, mark: Mark) -> None:
         """See the port."""
-        await self._write(t.deployment, "id", {"id": 1} | mark_columns(mark))
+        row = mark_columns(mark)
+        statement = self._insert(t.deployment).on_conflict_do_update(index_elements=["id"], set_=row)
+        await self._connection.execute(statement, {"id": 1} | row)
 
     async def _set(self, table: sa.Table, key: dict[str, str], wanted: dict[str, str], also: dict[str, Any]) -> Effect:
         """Bring one row into the wanted state, if it is not in it; `also` is written only then."""
@@ -177,10 +197,3 @@ class SqlChanges(WorldRows):
             return Effect.DONE
         exists = await self._connection.scalar(sa.select(sa.literal(1)).select_from(table).where(*row))
         return Effect.ALREADY if exists else Effect.UNKNOWN
-
-    async def _write(self, table: sa.Table, key: str, row: dict[str, Any]) -> None:
-        """Insert a row, or update the one with its key: conditional statements, and one of them meets it."""
-        others = {name: value for name, value in row.items() if name != key}
-        changed = await self._connection.execute(sa.update(table).where(table.c[key] == row[key]).values(others))
-        if not changed.rowcount:
-            await self._connection.execute(sa.insert(table), row)
