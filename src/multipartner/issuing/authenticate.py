@@ -96,7 +96,10 @@ class Authenticator:
             spend_as_much(token, CredentialType.CALLER)
             return Refusal(Reason.CALLER_UNKNOWN, fact="no credential has this identifier")
         record = known.record
-        if not mac_matches(token, CredentialType.CALLER, await self._mac_keys.get(record.mac_key_id), record.mac):
+        fingerprint = self._fingerprint(token.encode()).digest()
+        if not hmac.compare_digest(fingerprint, known.proven) and not mac_matches(
+            token, CredentialType.CALLER, await self._mac_keys.get(record.mac_key_id), record.mac
+        ):
             return Refusal(Reason.CALLER_UNKNOWN, fact="the identifier exists, the secret is another")
         if record.revoked_at_s is not None:
             return Refusal(Reason.CALLER_REVOKED, fact=f"credential {identifier}, revoked at {record.revoked_at_s}")
@@ -106,7 +109,7 @@ class Authenticator:
             refusal = self._check_proof(ask, token, record)
             if refusal is not None:
                 return refusal
-        known.proven = self._fingerprint(token.encode()).digest()
+        known.proven = fingerprint
         return known
 
     def again(self, known: Known, token: bytes, wall_s: int) -> bool:

@@ -6,6 +6,9 @@ from multipartner.domain import keyring
 from multipartner.issuing.authenticate import unsealed
 from multipartner.storage.ports import KeyReader, SigningKeyRecord
 
+MOST_WINDOWS = 8192
+"""Window starts whose signer is remembered: tenants' phases make many windows begin within one re-issue interval."""
+
 
 class KeyRing:
     """Load it before use; after `forget()` it loads again. Private keys are opened one by one, when due."""
@@ -16,6 +19,7 @@ class KeyRing:
         self._lifetime_s = lifetime_s
         self._records: dict[str, SigningKeyRecord] | None = None
         self._signers: dict[str, Signer] = {}
+        self._signer_of: dict[int, Signer] = {}
         self._verifier = Verifier({})
         self._verifier_of: tuple[str, ...] = ()
         self._epoch = 0
@@ -33,11 +37,15 @@ class KeyRing:
             if epoch != self._epoch:
                 continue  # a change overtook the read
             self._signers = {kid: signer for kid, signer in self._signers.items() if kid in records}
+            self._signer_of = {}
             self._verifier, self._verifier_of = Verifier({}), ()
             self._records = records
 
     def signer(self, window_start_s: int) -> Signer | None:
         """The key for a window (Unix seconds); None when no key was due. Raises StorageUnavailable under a wrong master key."""
+        signer = self._signer_of.get(window_start_s)
+        if signer is not None and self._records is not None:
+            return signer
         records = self._loaded()
         kid = keyring.signing_kid(list(records.values()), window_start_s)
         if kid is None:
@@ -46,6 +54,9 @@ class KeyRing:
         if signer is None:
             private_key = unsealed(self._master, records[kid].private_sealed, "signing_key", kid)
             signer = self._signers[kid] = Signer(kid, private_key)
+        if len(self._signer_of) >= MOST_WINDOWS:
+            self._signer_of.clear()
+        self._signer_of[window_start_s] = signer
         return signer
 
     def verifier(self, wall_s: int) -> Verifier:

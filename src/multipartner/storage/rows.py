@@ -22,6 +22,8 @@ from multipartner.storage.ports import CallerRecord
 _CALLS_PER_CONNECTION: Final = 200
 _PERMISSION_BY_NAME: Final = {permission.value: permission for permission in Permission}
 
+_STATUS_BY_NAME: Final = {status.value: status for status in SolutionStatus}
+
 Row = Sequence[Any]
 
 
@@ -83,7 +85,7 @@ def facts(tenant: Tenant, row: Row) -> Facts:
     if status is not None:
         solution = Solution(
             solution_id=tenant.solution_id,
-            status=SolutionStatus(status),
+            status=_STATUS_BY_NAME[status],
             owner_app_id=owner,
             partner_app_id=partner,
             owner_messaging=bool(owner_messaging),
