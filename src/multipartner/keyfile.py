@@ -17,19 +17,35 @@ class KeyFileError(Exception):
 
 
 def create(path: Path) -> None:
-    """Write a new key file (0600), durably; raises KeyFileError if there is anything at the path."""
+    """Write a new key file (0600), durably; raises KeyFileError if there is anything at the path, or if it cannot be written."""
     line = base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n"
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "wb") as file:  # noqa: PTH123 - os.open gives the mode at birth
-            # The umask may take bits away, and it must not decide.
-            os.fchmod(file.fileno(), 0o600)
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
         raise KeyFileError(f"{path}: exists already; a master key is never overwritten") from None
     except OSError as error:
         raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from None
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor is no path
+            # The umask may take bits away, and it must not decide.
+            os.fchmod(descriptor, 0o600)
+            file.write(line)
+            file.flush()
+            os.fsync(descriptor)
+        _sync_folder(path.parent)
+    except OSError as error:
+        # Half a key would stand in the way of the next try.
+        path.unlink(missing_ok=True)
+        raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in it outlast a power failure: the databases that it opens would."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read(path: Path) -> MasterKeys:

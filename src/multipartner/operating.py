@@ -1,7 +1,10 @@
 """Wiring for the operators' verbs: what the command line holds while it changes one deployment's facts."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -14,6 +17,9 @@ from multipartner.storage.change_ports import ChangeStore
 from multipartner.storage.changes import SqlChangeStore
 from multipartner.storage.engine import Database
 from multipartner.storage.migrate import FACTS, TRAIL, DatabaseVersionError, version_of
+
+_SIDE_FILES: Final = ("-wal", "-shm", "-journal", ".bell")
+"""What comes into being beside a database."""
 
 
 class Operator(msgspec.Struct, frozen=True):
@@ -49,19 +55,44 @@ async def begin_deployment(settings: Settings, act: Act) -> str:
     files = (settings.master_key_file, settings.database, settings.trail_file)
     for path in files:
         if path.exists() or path.is_symlink():
-            raise ChangeRefused(f"{path}: exists already; `init` makes a new deployment, name other files or move this one away")
+            raise _exists(path)
         if not path.parent.is_dir():
             raise ChangeRefused(f"{path.parent}: there is no such folder; make it first")
     keyfile.create(settings.master_key_file)
-    try:
+    with ExitStack() as made:
+        # Half a deployment would stand in the way of the next `init`, and another's must not be lost by ours.
+        made.enter_context(_taken_back(settings.master_key_file))
+        for path in files[1:]:
+            beside = [side for suffix in _SIDE_FILES if not (side := path.with_name(path.name + suffix)).exists()]
+            _claim(path)
+            made.enter_context(_taken_back(path, *beside))
         return await create_deployment(settings, act)
+
+
+@contextmanager
+def _taken_back(*ours: Path) -> Iterator[None]:
+    """Delete files when what is done meanwhile fails."""
+    try:
+        yield
     except BaseException:
-        # Half a deployment would stand in the way of the next `init`.
-        for path in files:
-            for suffix in ("", "-wal", "-shm", ".bell"):
-                with suppress(OSError):
-                    path.with_name(path.name + suffix).unlink()
+        for path in ours:
+            with suppress(OSError):
+                path.unlink()
         raise
+
+
+def _claim(path: Path) -> None:
+    """Create an empty database file (0600): of two at once only one does."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise ChangeRefused(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _exists(path: Path) -> ChangeRefused:
+    return ChangeRefused(f"{path}: exists already; `init` makes a new deployment, name other files or move this one away")
 
 
 async def create_deployment(settings: Settings, act: Act) -> str:

@@ -1,6 +1,7 @@
 """The master key's file."""
 
 import base64
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,34 @@ def test_a_new_key_file_is_closed_whatever_the_umask(tmp_path: Path) -> None:
     assert len(path.read_bytes()) == 45
     with pytest.raises(keyfile.KeyFileError, match="never overwritten"):
         keyfile.create(path)
+
+
+def test_a_new_key_file_outlasts_a_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new key file is on disk with its name before any database is sealed under it."""
+    synced: list[int] = []
+    real = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    keyfile.create(tmp_path / "m.key")
+
+    assert synced == [(tmp_path / "m.key").stat().st_ino, tmp_path.stat().st_ino]
+
+
+def test_a_key_file_that_cannot_be_kept_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk no half key file stays in the way of the next `init`."""
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(keyfile.KeyFileError, match="No space left"):
+        keyfile.create(tmp_path / "m.key")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_world_readable_key_file_stops_the_process(demo: DemoDeployment) -> None:

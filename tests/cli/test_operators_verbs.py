@@ -1,13 +1,18 @@
 """Every verb of the command line, against a deployment of its own."""
 
+import asyncio
 import json
+import os
 import stat
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from cli.command_line import Cli, in_process
-from deployment import DemoDeployment, Deployment, demo_text
+from deployment import ACT, DemoDeployment, Deployment, demo_text
+from multipartner.operating import begin_deployment
+from multipartner.partnering.acting import ChangeRefused
 
 OWNER, PARTNER, USER = "5372200989284704", "26176007736316621", "4567798337013316"
 SOLUTION, BOOKS = "8249170987505988", "2991847208473997"
@@ -56,6 +61,37 @@ def test_init_that_fails_leaves_nothing_behind(tmp_path: Path, capsys: pytest.Ca
 
     assert "bell" in in_process(capsys, Deployment(tmp_path))("init").one_line
     assert set(tmp_path.iterdir()) == before
+
+
+def test_an_init_that_comes_second_takes_nothing_from_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two `init` at once over the same databases one is refused, and the other's deployment stays whole."""
+    first, real = Deployment(tmp_path), os.fsync
+
+    def overtaken(descriptor: int) -> None:
+        # The second has looked, found nothing there, and is about to write its key: now the first does all of it.
+        monkeypatch.setattr(os, "fsync", real)
+        thread = Thread(target=lambda: asyncio.run(begin_deployment(first.settings(), ACT)))
+        thread.start()
+        thread.join()
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", overtaken)
+    with pytest.raises(ChangeRefused, match=r"facts\.db: exists already"):
+        asyncio.run(begin_deployment(first.settings(master_key_file=tmp_path / "second.key"), ACT))
+
+    assert not (tmp_path / "second.key").exists()
+    assert in_process(capsys, first)("doctor", "--json").json["ok"] is True
+
+
+def test_an_init_that_fails_leaves_what_was_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that another deployment left beside the databases is not deleted by an `init` that fails."""
+    (tmp_path / "facts.db.bell").mkdir()
+    (tmp_path / "trail.db.bell").write_bytes(b"another's")
+
+    assert "bell" in in_process(capsys, Deployment(tmp_path))("init").one_line
+    assert (tmp_path / "trail.db.bell").read_bytes() == b"another's"
 
 
 @pytest.mark.parametrize(
