@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTEST := PYTHONPATH=tests $(BIN)/pytest $(if $(filter true,$(CI)),-p ci_no_skips)
 
+APT := apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends
+
 .PHONY: help demo test foreign check bench clean
 .DEFAULT_GOAL := help
 
@@ -19,6 +21,9 @@ test: $(VENV)/dev.stamp ## the suite that needs only Python; ARGS go to pytest
 	$(PYTEST) -m "not foreign" $(ARGS)
 
 foreign: $(VENV)/dev.stamp tests/foreign/node_modules/stamp ## the tier with other people's software; installs what it needs
+	@command -v chromium >/dev/null || $(APT) chromium
+	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || $(APT) nginx-light
+	@command -v haproxy >/dev/null || test -x /usr/sbin/haproxy || $(APT) haproxy
 	$(PYTEST) -m foreign tests/foreign $(ARGS)
 
 check: $(VENV)/dev.stamp ## formatting, lint, types, and which room may import which
@@ -54,7 +59,7 @@ $(VENV)/dev.stamp: $(VENV)/server.stamp requirements/dev.txt
 	@touch $@
 
 tests/foreign/node_modules/stamp: tests/foreign/package-lock.json
-	@command -v node >/dev/null && command -v npm >/dev/null || apt-get install --yes --no-install-recommends nodejs npm || \
+	@command -v node >/dev/null && command -v npm >/dev/null || $(APT) nodejs npm || \
 		{ echo "Node and npm are needed: https://nodejs.org" >&2; exit 1; }
 	cd tests/foreign && npm ci --no-audit --no-fund
 	@touch $@

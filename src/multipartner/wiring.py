@@ -27,6 +27,7 @@ from multipartner.issuing.limits import Limiter
 from multipartner.settings import Settings
 from multipartner.storage.migrate import DatabaseVersionError, check_version
 from multipartner.storage.ports import StorageUnavailable, TrailUnavailable
+from multipartner.storage.retention import prune
 from multipartner.storage.rows import LimitDefaults
 from multipartner.storage.sqlite import SqliteReader
 from multipartner.storage.trail import SqliteTrail
@@ -42,6 +43,8 @@ from multipartner.wire.answer import render
 from multipartner.wire.versions import answering
 
 REPORT_EVERY_S: Final = 1.0
+RETENTION_EVERY_S: Final = 3600.0
+DAY_S: Final = 86_400
 
 
 class StartRefused(Exception):  # noqa: N818 - a verdict
@@ -125,6 +128,7 @@ class Service:
         self._watchers = watchers
         self._clock = clock
         self._trail_path = settings.trail_file
+        self._retention_days = settings.trail_retention_days
         names = issuer_of(settings)
         self._lifetime = names.lifetime
         self._master = keyfile.read(settings.master_key_file)
@@ -212,6 +216,17 @@ class Service:
                 await self._ring.load()
             self._report()
 
+    async def _keep_retention(self) -> None:
+        """Once an hour take out of the trail what is older than the setting says; every worker may, the first one finds work."""
+        days = self._retention_days
+        while days is not None:
+            now_s = self._clock().wall_s
+            with contextlib.suppress(TrailUnavailable):
+                await asyncio.to_thread(
+                    prune, self._trail_path, before_s=now_s - days * DAY_S, at_s=now_s, actor="service:retention"
+                )
+            await asyncio.sleep(RETENTION_EVERY_S)
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
@@ -219,10 +234,11 @@ class Service:
         except (StartRefused, StorageUnavailable, TrailUnavailable) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        reporting = asyncio.create_task(self._report_often())
+        tasks = [asyncio.create_task(self._report_often()), asyncio.create_task(self._keep_retention())]
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        reporting.cancel()
+        for task in tasks:
+            task.cancel()
         await self.close()
         await send({"type": "lifespan.shutdown.complete"})
 
