@@ -119,8 +119,19 @@ def test_world_apply_prints_secrets_once_and_export_gives_it_back(
     exported = tmp_path / "exported.yaml"
     assert cli("world", "export", str(exported)).code == 0
     assert cli("world", "export").out == exported.read_text("utf-8")
-    assert cli("world", "apply", str(exported), "--json").json == {"changes": [], "secrets": {}}
+    assert cli("world", "apply", str(exported), "--json").json == {"changes": [], "stays": [], "secrets": {}}
     assert "exists already" in cli("world", "export", str(exported)).one_line
+
+
+def test_world_apply_tells_what_stays_ended(cli: Cli, tmp_path: Path) -> None:
+    """An old file applied after `share revoke` changes nothing, and a line says what stays and how to revive it."""
+    file = tmp_path / "world.yaml"
+    file.write_text(demo_text(), "utf-8")
+    assert cli("share", "revoke", "--business", BOOKS, "--solution", SOLUTION).code == 0
+    line = f'share of {BOOKS} with solution {SOLUTION}: stays withdrawn; write "status: active" to revive it'
+
+    assert cli("world", "apply", str(file)).out == f"nothing to change\n{line}\n"
+    assert cli("world", "apply", str(file), "--json").json == {"changes": [], "stays": [line], "secrets": {}}
 
 
 def test_secrets_out_keeps_them_off_the_screen(

@@ -12,6 +12,7 @@ from multipartner.domain.world_rules import problems
 from multipartner.partnering import worldfile
 from multipartner.partnering.acting import ChangeRefused
 from multipartner.partnering.applying import apply_world, export_world
+from partnering.files import apply_file
 
 ODD_NAMES = (
     "No",
@@ -129,8 +130,10 @@ def test_apply_then_export_gives_the_same_world_and_again_changes_nothing(empty_
         exported = deployment.operate(lambda o: export_world(o.store))
         seen = deployment.rows("SELECT * FROM change"), deployment.events()
         again = deployment.operate(lambda o: apply_world(o.store, o.master, ACT, exported))
+        from_file = apply_file(deployment, worldfile.dump(exported))
 
         assert exported == declared
+        assert (from_file.lines, from_file.secrets, from_file.stays) == ((), {}, ())
         assert set(first.secrets) == {app.id for app in declared.apps}
         assert (again.lines, again.secrets) == ((), {})
         assert seen == (deployment.rows("SELECT * FROM change"), deployment.events())

@@ -4,12 +4,15 @@ import asyncio
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from multipartner.cli.calling import Call, command, fail, noun
+
+if TYPE_CHECKING:
+    from multipartner.partnering.applying import Applied
 
 _File = Annotated[Path, typer.Argument(help="World file (YAML).", show_default=False)]
 _SecretsOut = Annotated[
@@ -27,24 +30,27 @@ def register(app: typer.Typer) -> None:
 
 
 def apply(call: Call, file: _File, secrets_out: _SecretsOut = None) -> None:
-    """Bring the facts to what FILE declares: add and update, delete nothing. The second time changes nothing."""
+    """Bring the facts to what FILE declares: add and update, delete nothing. The second time changes nothing.
+
+    What was ended stays so unless FILE says otherwise: a `status` or `revoked_apps` that is left out leaves it as it is.
+    """
     from multipartner.operating import open_operator  # noqa: PLC0415 - not for --help
     from multipartner.partnering import worldfile  # noqa: PLC0415 - as above
-    from multipartner.partnering.applying import Applied, apply_world  # noqa: PLC0415 - as above
+    from multipartner.partnering.applying import apply_world  # noqa: PLC0415 - as above
     from multipartner.partnering.yamltree import MAX_BYTES  # noqa: PLC0415 - as above
 
     with file.open("rb") as opened:
-        world = worldfile.parse(opened.read(MAX_BYTES + 1), str(file))
+        world, unsaid = worldfile.read(opened.read(MAX_BYTES + 1), str(file))
     settings = call.settings()
 
-    async def applied() -> Applied:
+    async def applied() -> "Applied":
         async with open_operator(settings) as operator:
-            return await apply_world(operator.store, operator.master, call.act, world)
+            return await apply_world(operator.store, operator.master, call.act, world, unsaid)
 
     if secrets_out is None:
         done = asyncio.run(applied())
         secrets = {str(app): secret.reveal() for app, secret in done.secrets.items()}
-        _tell(call, done.lines, secrets, None)
+        _tell(call, done, secrets, None)
         return
     # Made before anything is changed: a secret that cannot be kept must not be made.
     with open(os.open(secrets_out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w", encoding="utf-8") as out:  # noqa: PTH123 - os.open gives the mode at birth
@@ -55,12 +61,12 @@ def apply(call: Call, file: _File, secrets_out: _SecretsOut = None) -> None:
             raise
         json.dump({app: secret.reveal() for app, secret in done.secrets.items()}, out, indent=2)
         out.write("\n")
-    _tell(call, done.lines, {}, secrets_out)
+    _tell(call, done, {}, secrets_out)
 
 
-def _tell(call: Call, lines: tuple[str, ...], secrets: dict[str, str], secrets_out: Path | None) -> None:
-    facts: dict[str, object] = {"changes": lines, "secrets": secrets}
-    text = "\n".join(lines) or "nothing to change"
+def _tell(call: Call, done: "Applied", secrets: dict[str, str], secrets_out: Path | None) -> None:
+    facts: dict[str, object] = {"changes": done.lines, "stays": done.stays, "secrets": secrets}
+    text = "\n".join((*(done.lines or ("nothing to change",)), *done.stays))
     if secrets:
         text += "\n\nApp secrets, shown this once:\n" + "\n".join(f"  {app}  {secret}" for app, secret in secrets.items())
     if secrets_out is not None:

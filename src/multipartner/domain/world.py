@@ -1,6 +1,7 @@
 """A world: businesses, apps, solutions and shares as someone declares them. Values and their rules, no file format.
 
 The fields are named as in a world file. Declared is what is in force; an omitted field is the least, or the documented default.
+What a file leaves unsaid of an entity that can end is told beside the world, by `world_unsaid`.
 """
 
 import enum

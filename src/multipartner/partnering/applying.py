@@ -13,20 +13,29 @@ from multipartner.crypto.sealing import MasterKeys
 from multipartner.domain import world as w
 from multipartner.domain.events import EventKind
 from multipartner.domain.model import AppId, BusinessId, Secret, SolutionStatus, Tenant, WabaId
+from multipartner.domain.world_unsaid import Unsaid, staying, with_unsaid
 from multipartner.partnering.acting import Act, ChangeRefused
-from multipartner.storage.change_ports import Changes, ChangeStore
+from multipartner.storage.change_ports import Changes, ChangeStore, Effect
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """What an application did: one line for each change, and the new apps' secrets, to be shown once."""
+    """What an application did: one line for each change, and the new apps' secrets, to be shown once.
+
+    `stays` has one line for each end that was left unsaid and therefore stays.
+    """
 
     lines: tuple[str, ...]
     secrets: dict[AppId, Secret]
+    stays: tuple[str, ...] = ()
 
 
-async def apply_world(store: ChangeStore, master: MasterKeys, act: Act, world: w.World) -> Applied:
+_ALL_SAID = Unsaid()
+
+
+async def apply_world(store: ChangeStore, master: MasterKeys, act: Act, world: w.World, unsaid: Unsaid = _ALL_SAID) -> Applied:
     """Bring the facts to what a valid world in normal form declares, all of it or nothing.
 
+    `unsaid` is what the world's file leaves out (`worldfile.read`): that stays as it is. Without it the world says everything.
     Raises ChangeRefused when it contradicts a fact that does not change: who owns an entity, and a solution's two apps.
     """
     async with store.transaction() as changes:
@@ -34,13 +43,14 @@ async def apply_world(store: ChangeStore, master: MasterKeys, act: Act, world: w
         refused = list(_contradictions(now, world))
         if refused:
             raise ChangeRefused("\n".join(refused))
+        declared, world = world, with_unsaid(now, world, unsaid)
         application = _Application(changes, master, act)
         await application.entities(now, world)
         await application.apps(now, world)
         await application.solutions(now, world)
         await application.connections(world)
         await application.shares(now, world)
-        return await application.end()
+        return await application.end(tuple(staying(declared, world)))
 
 
 async def export_world(store: ChangeStore) -> w.World:
@@ -59,11 +69,11 @@ class _Application:
         self._lines: list[str] = []
         self._secrets: dict[AppId, Secret] = {}
 
-    async def end(self) -> Applied:
+    async def end(self, stays: tuple[str, ...]) -> Applied:
         """Sum it up in the trail, if there is anything to."""
         if self._lines:
             await self._changes.record(self._act.event(EventKind.WORLD_APPLIED, changes=str(len(self._lines))))
-        return Applied(tuple(self._lines), self._secrets)
+        return Applied(tuple(self._lines), self._secrets, stays)
 
     async def entities(self, now: w.World, world: w.World) -> None:
         """Businesses, WABAs with their numbers, system users."""
@@ -112,8 +122,9 @@ class _Application:
             else:
                 renamed = msgspec.structs.replace(old, name=solution.name) == solution
                 await self._changes.change_solution(solution, None if renamed else self._act.mark())
-                if solution.status is SolutionStatus.DEACTIVATED is not old.status:
-                    kind = EventKind.SOLUTION_DEACTIVATED
+                if SolutionStatus.DEACTIVATED in {solution.status, old.status} and solution.status is not old.status:
+                    ended = solution.status is SolutionStatus.DEACTIVATED
+                    kind = EventKind.SOLUTION_DEACTIVATED if ended else EventKind.SOLUTION_REACTIVATED
             told = {"solution_id": solution.id, "status": solution.status.value}
             await self._say(kind, f"solution {solution.id}", _done(old), **told)
 
@@ -146,12 +157,16 @@ class _Application:
 
     async def _change_share(self, old: w.Share, share: w.Share) -> None:
         if msgspec.structs.replace(old, revoked_apps=share.revoked_apps) != share:
-            withdrawn = share.status is w.ShareStatus.WITHDRAWN is not old.status
+            kind = EventKind.SHARE_CHANGED
+            if share.status is not old.status:
+                kind = EventKind.SHARE_REVOKED if share.status is w.ShareStatus.WITHDRAWN else EventKind.SHARE_RESTORED
             await self._changes.change_share(share, self._act.mark())
-            await self._say_share(EventKind.SHARE_REVOKED if withdrawn else EventKind.SHARE_CHANGED, share, "changed")
+            await self._say_share(kind, share, "changed")
         for app in sorted(set(old.revoked_apps) ^ set(share.revoked_apps)):
             active = app in old.revoked_apps
-            await self._changes.set_grant(Tenant(app, share.solution, share.business), self._act.mark(), active=active)
+            tenant = Tenant(app, share.solution, share.business)
+            if await self._changes.set_grant(tenant, self._act.mark(), active=active) is not Effect.DONE:
+                continue
             told = {"app_id": app, "solution_id": share.solution, "business_id": share.business}
             what = f"grant of app {app} for business {share.business} in solution {share.solution}"
             await self._say(EventKind.GRANT_RESTORED if active else EventKind.GRANT_REVOKED, what, "changed", **told)
@@ -172,7 +187,7 @@ class _Application:
         await self._changes.record(self._act.event(kind, **told))
 
 
-_TELLING = frozenset({"suspended", "resumed", "deactivated", "revoked", "restored"})
+_TELLING = frozenset({"suspended", "resumed", "deactivated", "reactivated", "revoked", "restored"})
 
 
 def _done(was_known: object) -> str:

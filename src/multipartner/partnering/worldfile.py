@@ -10,6 +10,7 @@ import yaml
 
 from multipartner.domain import world as w
 from multipartner.domain.world_rules import Path, Problem, problems
+from multipartner.domain.world_unsaid import Unsaid
 from multipartner.partnering.yamltree import Entries, Items, Node, Scalar, read_tree, shown
 
 MAX_REPORTED = 200
@@ -24,7 +25,15 @@ class WorldFileRefused(Exception):  # noqa: N818 - a verdict
 
 
 def parse(data: bytes, name: str) -> w.World:
-    """Read a world file into its normal form; `name` is only for messages. Raises WorldFileRefused with every fault."""
+    """Read a world file into its normal form, as it stands for itself; `name` is only for messages. Raises as `read` does."""
+    return read(data, name)[0]
+
+
+def read(data: bytes, name: str) -> tuple[w.World, Unsaid]:
+    """Read a world file, to be applied: the world in its normal form, and what the file leaves unsaid of it.
+
+    Raises WorldFileRefused with every fault.
+    """
     tree, text_faults = read_tree(data)
     faults = [(fault.line, fault.text) for fault in text_faults]
     if tree is not None:
@@ -33,7 +42,7 @@ def parse(data: bytes, name: str) -> w.World:
         faults.extend(reader.faults)
         faults.extend((reader.line_of(p.path), f"{_dotted(p.path)}: {p.text}") for p in problems(world) if not reader.explains(p))
         if not faults:
-            return w.normal(world)
+            return w.normal(world), reader.unsaid(world)
     raise WorldFileRefused(_report(name, sorted(set(faults))))
 
 
@@ -83,6 +92,15 @@ class _Reader:
         while path not in self._lines:
             path = path[:-1]
         return self._lines[path]
+
+    def unsaid(self, world: w.World) -> Unsaid:
+        shares = [(i, (share.business, share.solution)) for i, share in enumerate(world.shares)]
+        return Unsaid(
+            apps=frozenset(app.id for i, app in enumerate(world.apps) if ("apps", i, "status") not in self._lines),
+            solutions=frozenset(s.id for i, s in enumerate(world.solutions) if ("solutions", i, "status") not in self._lines),
+            shares=frozenset(key for i, key in shares if ("shares", i, "status") not in self._lines),
+            revoked_apps=frozenset(key for i, key in shares if ("shares", i, "revoked_apps") not in self._lines),
+        )
 
     def explains(self, problem: Problem) -> bool:
         path = problem.path
