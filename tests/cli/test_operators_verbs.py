@@ -258,6 +258,7 @@ def test_a_kid_that_begins_with_a_dash_is_a_kid(cli: Cli) -> None:
     [
         ("app", "suspend", "1"),
         ("app", "resume", "1"),
+        ("app", "secret", "renew", "1"),
         ("solution", "deactivate", "1"),
         ("share", "revoke", "--business", "1", "--solution", SOLUTION),
         ("grant", "revoke", "--business", BOOKS, "--solution", SOLUTION, "--app", "1"),

@@ -218,9 +218,13 @@ def test_a_caller_token_for_nobody_is_refused(
 
 def test_another_master_key_makes_no_credentials(demo: DemoDeployment) -> None:
     """With a key file of another deployment nothing is made under it."""
+    before = facts(demo)
     demo.master_key_file.unlink()
     keyfile.create(demo.master_key_file)
 
     with pytest.raises(SealBroken):
         demo.caller_token(USER, OWNER)
+    with pytest.raises(SealBroken):
+        demo.operate(lambda o: credentials.renew_app_secret(o.store, o.master, ACT, OWNER))
     assert demo.rows("SELECT * FROM credential") == []
+    assert facts(demo) == before

@@ -1,5 +1,6 @@
-"""`app`, `solution`, `share` and `grant`: what ends, and what is resumed."""
+"""`app`, `solution`, `share` and `grant`: what ends, what is resumed, and an app's secret."""
 
+import asyncio
 from typing import Annotated
 
 import typer
@@ -15,9 +16,11 @@ _App = Annotated[str, typer.Option(help="Id of the app.", show_default=False)]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    apps = noun(app, "app", "Suspend and resume apps.")
+    apps = noun(app, "app", "Suspend and resume apps, renew their secrets.")
     command(apps, "suspend")(suspend)
     command(apps, "resume")(resume)
+    app_secrets = noun(apps, "secret", "The secret that an app's callers prove their token with.")
+    command(app_secrets, "renew")(renew_secret)
     solutions = noun(app, "solution", "End solutions.")
     command(solutions, "deactivate")(deactivate)
     shares = noun(app, "share", "Withdraw what a business shares with a solution.")
@@ -41,6 +44,25 @@ def resume(call: Call, app: _AppArgument) -> None:
     from multipartner.partnering import lives  # noqa: PLC0415 - as above
 
     call.change(lambda store: lives.resume_app(store, call.act, AppId(app)))
+
+
+def renew_secret(call: Call, app: _AppArgument) -> None:
+    """Give an app a new secret, printed this once; the old one proves nothing any more. Tokens live on.
+
+    For a secret that was lost or seen: an app's first one is shown only by the `world apply` that adds it.
+    """
+    from multipartner.domain.model import AppId, Secret  # noqa: PLC0415 - not for --help
+    from multipartner.operating import open_operator  # noqa: PLC0415 - as above
+    from multipartner.partnering.credentials import renew_app_secret  # noqa: PLC0415 - as above
+
+    settings = call.settings()
+
+    async def renewed() -> Secret:
+        async with open_operator(settings) as operator:
+            return await renew_app_secret(operator.store, operator.master, call.act, AppId(app))
+
+    secret = asyncio.run(renewed()).reveal()
+    call.tell({"app_id": app, "secret": secret}, f"{secret}\n\nsecret of app {app}. Shown this once; it is kept sealed.")
 
 
 def deactivate(call: Call, solution: _SolutionArgument) -> None:

@@ -19,6 +19,7 @@ class EventKind(enum.Enum):
     APP_DECLARED = "app.declared"
     APP_SUSPENDED = "app.suspended"
     APP_RESUMED = "app.resumed"
+    APP_SECRET_RENEWED = "app.secret_renewed"  # noqa: S105 - a name, not a secret
     SYSTEM_USER_DECLARED = "system_user.declared"
     CREDENTIAL_CREATED = "credential.created"
     CREDENTIAL_REVOKED = "credential.revoked"

@@ -1,15 +1,18 @@
-"""Caller tokens and resource servers' credentials: made, shown once, revoked. The store keeps a fingerprint only."""
+"""Caller tokens and resource servers' credentials: made, shown once, revoked. The store keeps a fingerprint only.
+
+App secrets: renewed, shown once. The store keeps them sealed, because proofs are checked with them.
+"""
 
 from collections.abc import Sequence
 
 import msgspec
 
-from multipartner.crypto.credentials import CredentialType, MacKey, mac_of, new_credential
+from multipartner.crypto.credentials import CredentialType, MacKey, mac_of, new_app_secret, new_credential
 from multipartner.crypto.sealing import MasterKeys
 from multipartner.domain.events import EventKind
 from multipartner.domain.model import AppId, CredentialId, Permissions, Secret, SystemUserId
 from multipartner.partnering.acting import Act, ChangeRefused, Outcome, UnknownEntity, outcome
-from multipartner.storage.change_ports import Changes, ChangeStore, Credential, Fingerprint
+from multipartner.storage.change_ports import Changes, ChangeStore, Credential, Effect, Fingerprint
 from multipartner.storage.ports import ResourceServerRecord
 
 
@@ -73,6 +76,21 @@ async def list_credentials(store: ChangeStore) -> Sequence[Credential]:
         return await changes.credentials()
 
 
+async def renew_app_secret(store: ChangeStore, master: MasterKeys, act: Act, app_id: AppId) -> Secret:
+    """Give an app a new secret; returns it, to be shown once. Proofs made with the old one are refused from now on.
+
+    Tokens live on: none rests on the secret. Raises UnknownEntity, SealBroken.
+    """
+    secret = new_app_secret()
+    async with store.transaction() as changes:
+        # Sealed under another deployment's master key, the secret could never be read again.
+        await _mac_key(changes, master)
+        if await changes.renew_app_secret(app_id, master.seal(secret.encode(), "app", "secret", app_id)) is Effect.UNKNOWN:
+            raise UnknownEntity(f"app {app_id}: unknown")
+        await changes.record(act.event(EventKind.APP_SECRET_RENEWED, app_id=app_id))
+    return Secret(secret)
+
+
 async def create_resource_server(store: ChangeStore, master: MasterKeys, act: Act, name: str) -> Made:
     """Register a resource server: its credential lets it introspect tokens. Raises ChangeRefused."""
     if not 1 <= len(name) <= 75 or not name.isprintable():
@@ -113,9 +131,13 @@ async def _check_owners(changes: Changes, wanted: Wanted) -> None:
 
 
 async def _fingerprint(changes: Changes, master: MasterKeys, text: str, kind: CredentialType) -> Fingerprint:
+    key = await _mac_key(changes, master)
+    return Fingerprint(mac_of(text, kind, key), key.id)
+
+
+async def _mac_key(changes: Changes, master: MasterKeys) -> MacKey:
     newest = [key for key in await changes.sealed_keys() if key.purpose == "mac"]
     if not newest:
         raise ChangeRefused("the deployment has no key for fingerprints: run `multipartner init`")
     sealed = newest[-1]
-    key = MacKey(sealed.id, master.open(sealed.sealed, "sealed_key", sealed.id))
-    return Fingerprint(mac_of(text, kind, key), sealed.id)
+    return MacKey(sealed.id, master.open(sealed.sealed, "sealed_key", sealed.id))

@@ -133,6 +133,10 @@ class AccessChanges(Protocol):
         """Whose the system user and the app are; None for one that does not exist."""
         ...
 
+    async def renew_app_secret(self, app_id: AppId, secret_sealed: bytes) -> Effect:
+        """Write another secret for an app; its generation stays, for no token rests on the secret."""
+        ...
+
     async def add_credential(self, credential: Credential, fingerprint: Fingerprint) -> None:
         """Add a caller token's row."""
         ...

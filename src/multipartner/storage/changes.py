@@ -80,6 +80,11 @@ class SqlChanges(WorldRows):
         app = await self._connection.scalar(sa.select(t.app.c.business_id).where(t.app.c.id == app_id))
         return user, app
 
+    async def renew_app_secret(self, app_id: AppId, secret_sealed: bytes) -> Effect:
+        """See the port."""
+        renewed = await self._connection.execute(sa.update(t.app).where(t.app.c.id == app_id).values(secret_sealed=secret_sealed))
+        return Effect.DONE if renewed.rowcount else Effect.UNKNOWN
+
     async def add_credential(self, credential: Credential, fingerprint: Fingerprint) -> None:
         """See the port."""
         row = msgspec.structs.asdict(credential) | msgspec.structs.asdict(fingerprint)
