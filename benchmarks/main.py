@@ -1,0 +1,61 @@
+"""Which figures there are, in which order, and what becomes of them."""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks import report, rows_changes, rows_costs, rows_flood, rows_oidc, rows_scale, rows_sockets, rows_start, rows_warm
+from benchmarks.figures import FULL, QUICK, Line, Plan
+from benchmarks.load import ensure_wrk
+from benchmarks.world import World, world_of
+
+SMALL = 1000
+
+Row = Callable[[World, Plan], list[Line]]
+
+ON_SMALL: dict[str, Row] = {
+    "in-process": rows_warm.in_process,
+    "statements": rows_warm.statements,
+    "warm": rows_sockets.warm,
+    "changes": rows_changes.obeyed,
+    "flood": rows_flood.flood,
+}
+ON_LARGE: dict[str, Row] = {
+    "minting": rows_sockets.minting,
+    "oidc": rows_oidc.against_oidc,
+    "scale": rows_scale.scale,
+    "memory": rows_scale.memory,
+    "start": rows_start.start,
+    "costs": rows_costs.costs,
+}
+ORDER = ("in-process", "warm", "minting", "oidc", "scale", "memory", "statements", "changes", "start", "flood", "costs")
+
+
+def main() -> None:
+    """Measure all, or the rows that are named, and write the page if it was all of them."""
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure the figures of the service.")
+    parser.add_argument("plan", nargs="?", choices=("full", "quick"), default="full", help="quick: fewer pairs, 100,000 shares")
+    parser.add_argument("--only", action="append", choices=ORDER, help="a row; can be given again; the page is then not written")
+    given = parser.parse_args()
+    plan = QUICK if given.plan == "quick" else FULL
+    # A stop must stop the servers as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    begun = time.monotonic()
+    ensure_wrk()
+    found: list[Line] = []
+    for name in given.only or ORDER:
+        print(f"{time.monotonic() - begun:4.0f} s  {name} ...", flush=True)
+        world = world_of(SMALL if name in ON_SMALL else plan.scale)
+        lines = (ON_SMALL | ON_LARGE)[name](world, plan)
+        found += lines
+        for line in lines:
+            print(f"        {line.figure}: {line.measured} [{line.to_hold}]{_VERDICT[line.held]}", flush=True)
+    if given.only:
+        return
+    report.write(found, plan, time.monotonic() - begun)
+    print(f"written: {report.PAGE}")
+
+
+_VERDICT = {True: " held", False: " NOT HELD", None: ""}
