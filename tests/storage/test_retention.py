@@ -96,7 +96,7 @@ def test_pruning_spares_the_end_of_an_open_chain(world: "World") -> None:
         await asyncio.to_thread(prune, world.trail, before_s=8000, at_s=9000, actor="operator:x")
         assert verify(world.trail).findings == ()
         assert trail._writer is not None
-        trail._writer._head = None  # as after a failed commit: it is read from the file
+        trail._writer.head = None  # as after a failed commit: it is read from the file
         await trail.record(token(2))
         await trail.close(9500)
 

@@ -92,18 +92,25 @@ def insert(connection: sqlite3.Connection, chain: str, head: Head, entries: Sequ
     Outside a transaction the statement is one: all of it is durable or nothing is. It also lets go of the interpreter lock only
     once, where a statement for each row would wait for a busy event loop each time.
     """
+    values, after = linked(chain, head, entries)
+    connection.execute(insert_text(len(entries)), values)
+    return after
+
+
+def linked(chain: str, head: Head, entries: Sequence[Entry]) -> tuple[list[object], Head]:
+    """Link entries to `head`: the parameters for `insert_text`, and the head after them."""
     seq, last = head.seq, head.hash
     values: list[object] = []
     for entry in entries:
         seq += 1
         last = link(last, chain, seq, entry.body)
         values += (chain, seq, entry.at_s, entry.trace_id, entry.outbox_id, entry.body, last)
-    connection.execute(_insert_text(len(entries)), values)
-    return Head(seq, last)
+    return values, Head(seq, last)
 
 
 @lru_cache(maxsize=512)
-def _insert_text(rows: int) -> str:
+def insert_text(rows: int) -> str:
+    """Return the statement that appends so many events."""
     return f"INSERT INTO {trail_event.name} ({_COLUMNS}) VALUES {', '.join([_ROW] * rows)}"  # noqa: S608 - names of the schema
 
 

@@ -18,7 +18,7 @@ import msgspec
 from multipartner.domain.events import Event, RefusalRecord
 from multipartner.storage.chain import Entry
 from multipartner.storage.ports import TrailUnavailable
-from multipartner.storage.trail_writer import TrailWriter, Waiting
+from multipartner.storage.trail_writer import MOST_AT_ONCE, Batch, TrailWriter, Waiting
 
 _STRANGERS_PER_S: Final = 100
 
@@ -51,7 +51,8 @@ class SqliteTrail:
         self._outstanding: deque[Waiting] = deque()
         self._refusals: deque[RefusalRecord] = deque()
         self._gathered: list[Waiting] = []
-        self._queue: queue.SimpleQueue[Sequence[Waiting]] = queue.SimpleQueue()
+        self._in_flight = False
+        self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._writer: TrailWriter | None = None
         self._is_open = False
         self._settled = 0
@@ -98,8 +99,11 @@ class SqliteTrail:
             return
         self._is_open = False
         self._hand_over()
+        patience_s = self._limits.lock_s + self._limits.record_s
+        if self._outstanding:
+            await asyncio.wait([waiting.future for waiting in self._outstanding], timeout=patience_s)
         self._writer.stop(at_s)
-        await asyncio.to_thread(self._thread.join, self._limits.lock_s + self._limits.record_s)
+        await asyncio.to_thread(self._thread.join, patience_s)
         await asyncio.sleep(0)  # what the thread told the loop last is delivered
         self._give_up("the trail is closed")
         if self._watch is not None:
@@ -119,8 +123,7 @@ class SqliteTrail:
         self._outstanding.append(waiting)
         self._gathered.append(waiting)
         if len(self._gathered) == 1:
-            # When every task that is ready now had its turn: one wake of the thread, and one commit, for all of them. Woken
-            # for each, the thread takes the interpreter's lock from the loop again and again, and commits one event at a time.
+            # When every task that is ready now had its turn: one wake of the thread, and one commit, for all of them.
             self._loop.call_soon(self._hand_over)
         if self._watch is None:
             self._watch_progress(-1)
@@ -133,12 +136,19 @@ class SqliteTrail:
             return
         self._refusals.append(record)
         if len(self._refusals) == 1:
-            self._queue.put(())
+            self._queue.put(None)
 
     def _hand_over(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        if gathered:
-            self._queue.put(gathered)
+        """Give the thread what gathered, unless it has a batch: then that one's end comes back here."""
+        while self._gathered and not self._in_flight and self._writer is not None:
+            batch, self._gathered = self._gathered[:MOST_AT_ONCE], self._gathered[MOST_AT_ONCE:]
+            try:
+                prepared = self._writer.prepare(batch)
+            except TrailUnavailable as error:
+                self._tell(batch, str(error))
+            else:
+                self._in_flight = True
+                self._queue.put(prepared)
 
     def _admits(self, record: RefusalRecord) -> bool:
         if record.credential_id:
@@ -165,11 +175,18 @@ class SqliteTrail:
             if not waiting.future.done():
                 waiting.future.set_exception(TrailUnavailable(why))
 
-    def _from_thread(self, batch: Sequence[Waiting], error: str | None) -> None:
+    def _from_thread(self, batch: Batch, error: str | None) -> None:
         """Called in the thread, once for each batch."""
         self._loop.call_soon_threadsafe(self._settle, batch, error)
 
-    def _settle(self, batch: Sequence[Waiting], error: str | None) -> None:
+    def _settle(self, batch: Batch, error: str | None) -> None:
+        self._in_flight = False
+        if self._writer is not None:
+            self._writer.head = None if error else batch.head
+        self._tell(batch.waiting, error)
+        self._hand_over()
+
+    def _tell(self, batch: Sequence[Waiting], error: str | None) -> None:
         self._settled += 1
         for waiting in batch:
             self._outstanding.popleft()  # the queue keeps order, so these are they

@@ -1,15 +1,18 @@
-"""The thread that writes one process's chain and, when no event waits, its refusals."""
+"""The thread that writes one process's chain and, when no event waits, its refusals.
+
+The event loop links and encodes a batch, the thread only gives it to the database: SQLite lets go of the interpreter's lock,
+Python does not, and two threads that fight for it slow the loop more than the work does.
+"""
 
 import asyncio
 import os
-import queue
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -19,7 +22,10 @@ from multipartner.storage.chain import Entry, Head
 from multipartner.storage.ports import TrailUnavailable
 from multipartner.storage.refusals import RefusalStore
 
-_MOST_AT_ONCE: Final = 256
+if TYPE_CHECKING:
+    import queue
+
+MOST_AT_ONCE: Final = 256
 _REFUSALS_AT_ONCE: Final = 100
 
 
@@ -30,21 +36,33 @@ class Waiting(msgspec.Struct, gc=False):
     future: asyncio.Future[None]
 
 
-Told = Callable[[Sequence[Waiting], str | None], None]
+class Batch(msgspec.Struct):
+    """Events that become durable together: one statement, and the chain's head after it."""
+
+    waiting: Sequence[Waiting]
+    text: str
+    values: list[object]
+    head: Head
+
+
+Told = Callable[[Batch, str | None], None]
 """Takes a batch and why it is not durable (None: it is)."""
 
 
 class TrailWriter:
-    """Owns the connections. `open` and then `run` are called in one thread after another; `stop` from any."""
+    """Owns the connections. `open` and then `run` are called in one thread after another; `stop` from any.
+
+    `prepare` and `head` belong to the event loop, and only while no batch is under way.
+    """
 
     def __init__(
-        self, path: Path, chain_id: str, events: "queue.SimpleQueue[Sequence[Waiting]]", refusals: deque[RefusalRecord]
+        self, path: Path, chain_id: str, events: "queue.SimpleQueue[Batch | None]", refusals: deque[RefusalRecord]
     ) -> None:
         self._path = path
         self._chain_id = chain_id
         self._events = events
         self._refusals = refusals
-        self._head: Head | None = None
+        self.head: Head | None = None
         self._closed_at_s = 0
         self._stopping = threading.Event()
         self.lock_s = 2.0
@@ -61,7 +79,7 @@ class TrailWriter:
             with chain.locked(self._connection):
                 chain.append_change(self._connection, [entry])
                 head = chain.insert(self._connection, self._chain_id, Head(), [entry])
-            self._head = head
+            self.head = head
         except (sqlite3.Error, OSError) as error:
             raise TrailUnavailable(f"the trail cannot be opened: {error}") from error
 
@@ -69,42 +87,40 @@ class TrailWriter:
         """Let `run` end once nothing waits; `at_s` (Unix seconds) is when the chain is said to be closed."""
         self._closed_at_s = at_s
         self._stopping.set()
-        self._events.put(())
+        self._events.put(None)
+
+    def prepare(self, waiting: Sequence[Waiting]) -> Batch:
+        """Link what is still wanted of these to the chain. Raises TrailUnavailable; then nothing of it is written."""
+        entries = [one.entry for one in waiting if not one.future.done()]
+        try:
+            if self._identity() != self._file:
+                raise TrailUnavailable("the trail file was moved or replaced: bring it back or start again")
+            if self.head is None:
+                # What is on disk decides where the chain goes on, not what we believe is there.
+                self.head = chain.head_of(self._connection, self._chain_id)
+        except (sqlite3.Error, OSError) as error:
+            raise TrailUnavailable(f"the trail cannot be read: {error}") from error
+        values, head = chain.linked(self._chain_id, self.head, entries)
+        return Batch(waiting, chain.insert_text(len(entries)) if entries else "", values, head)
 
     def run(self, told: Told) -> None:
-        """Write until stopped: all events that wait, then one slice of refusals, and again."""
+        """Write until stopped: a batch of events, then one slice of refusals, and again."""
         with suppress(RuntimeError):  # the event loop is gone: nobody is left to be told
             while not (self._stopping.is_set() and self._events.empty() and not self._refusals):
-                gathered = self._take()
-                for start in range(0, len(gathered), _MOST_AT_ONCE):
-                    batch = gathered[start : start + _MOST_AT_ONCE]
+                batch = self._events.get()
+                if batch is not None:
                     told(batch, self._write(batch))
                 self._write_refusals()
         self._end()
 
-    def _take(self) -> list[Waiting]:
-        gathered = list(self._events.get())
-        with suppress(queue.Empty):
-            while True:
-                gathered += self._events.get_nowait()
-        return gathered
-
-    def _write(self, batch: Sequence[Waiting]) -> str | None:
-        """Append what is still wanted in one statement, which is one transaction; return why not, or None."""
-        entries = [waiting.entry for waiting in batch if not waiting.future.done()]
+    def _write(self, batch: Batch) -> str | None:
+        """Write a batch in one statement, which is one transaction; return why not, or None."""
         try:
-            if self._identity() != self._file:
-                return "the trail file was moved or replaced: bring it back or start again"
-            if self._head is None:
-                self._head = chain.head_of(self._connection, self._chain_id)
-            if entries:
-                self._head = chain.insert(self._connection, self._chain_id, self._head, entries)
+            if batch.text:
+                self._connection.execute(batch.text, batch.values)
         except (sqlite3.Error, OSError) as error:
-            # What is on disk decides where the chain goes on, not what we believe is there.
-            self._head = None
             return f"the trail cannot be written: {error}"
         except Exception as error:  # noqa: BLE001 - the thread must outlive a bug, and the batch must be refused
-            self._head = None
             return f"the trail's writer failed: {type(error).__name__}"
         return None
 
@@ -115,7 +131,7 @@ class TrailWriter:
         if records and not self._store.keep(records):
             self.dropped += len(records)
         if self._refusals:
-            self._events.put(())
+            self._events.put(None)
 
     def _end(self) -> None:
         with suppress(sqlite3.Error, OSError):
