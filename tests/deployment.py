@@ -85,9 +85,9 @@ class Deployment:
         return [json.loads(line) for line in export(self.trail)]
 
     def apply(self, text: str) -> Applied:
-        """Apply a world file; the result has the new apps' secrets."""
-        world = worldfile.parse(text.encode(), "test.yaml")
-        return self.operate(lambda o: apply_world(o.store, o.master, ACT, world))
+        """Apply a world file as `world apply` does; the result has the new apps' secrets."""
+        world, unsaid = worldfile.read(text.encode(), "test.yaml")
+        return self.operate(lambda o: apply_world(o.store, o.master, ACT, world, unsaid))
 
     def caller_token(
         self, system_user: str, app: str, permissions: Permissions = ALL_PERMISSIONS, expires_at_s: int | None = None

@@ -11,7 +11,6 @@ from multipartner.crypto.sealing import SealBroken
 from multipartner.domain.model import AppId, BusinessId, CredentialId, SolutionId, Tenant
 from multipartner.partnering import credentials, lives
 from multipartner.partnering.acting import Act, ChangeRefused, Outcome, UnknownEntity
-from partnering.files import apply_file
 
 OWNER, PARTNER, STRANGER = AppId("5372200989284704"), AppId("26176007736316621"), AppId("895726466135102")
 USER = "4567798337013316"
@@ -75,7 +74,7 @@ def test_a_declared_change_renews_the_rows_it_narrows_or_revives(
     before = generations(demo)
     assert demo_text().count(old) >= 1
 
-    applied = apply_file(demo, demo_text().replace(old, new))
+    applied = demo.apply(demo_text().replace(old, new))
 
     assert renewed(demo, before) == rows
     assert applied.lines
@@ -105,7 +104,7 @@ def test_ownership_does_not_change_hands(demo: DemoDeployment, old: str, new: st
     assert old in demo_text()
 
     with pytest.raises(ChangeRefused, match=told):
-        apply_file(demo, demo_text().replace(old, new))
+        demo.apply(demo_text().replace(old, new))
 
     assert facts(demo) == before
 

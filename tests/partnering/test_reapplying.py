@@ -16,7 +16,6 @@ from multipartner.domain.model import AppId, BusinessId, SolutionId, SolutionSta
 from multipartner.partnering import lives, worldfile
 from multipartner.partnering.acting import Act
 from multipartner.partnering.applying import apply_world, export_world
-from partnering.files import apply_file
 from partnering.test_changes import facts, generations, renewed
 from partnering.test_world_round_trip import worlds
 
@@ -86,7 +85,7 @@ def test_an_old_file_revives_nothing_and_says_so(demo: DemoDeployment, name: str
     demo.operate(ending.end)
     before, events = facts(demo), demo.events()
 
-    applied = apply_file(demo, SILENT)
+    applied = demo.apply(SILENT)
 
     assert (applied.lines, applied.stays) == ((), (ending.stays,))
     assert (facts(demo), demo.events()) == (before, events)
@@ -100,7 +99,7 @@ def test_what_is_written_out_is_obeyed_and_told(demo: DemoDeployment, name: str)
     before = generations(demo)
     assert SILENT.count(ending.old) == 1
 
-    applied = apply_file(demo, SILENT.replace(ending.old, ending.new))
+    applied = demo.apply(SILENT.replace(ending.old, ending.new))
 
     assert (applied.lines, applied.stays) == ((ending.line,), ())
     assert [event["kind"] for event in demo.events()[-2:]] == [ending.event, "world.applied"]
@@ -112,7 +111,7 @@ def test_one_of_two_revoked_apps_is_told_how_to_come_back(demo: DemoDeployment) 
     for app in (OWNER, PARTNER):
         demo.operate(lambda o, app=app: lives.revoke_grant(o.store, LATER, Tenant(app, SOLUTION, BOOKS)))  # type: ignore[misc]
 
-    stays = apply_file(demo, SILENT).stays
+    stays = demo.apply(SILENT).stays
 
     assert [line.partition("write ")[2] for line in stays] == [
         f"\"revoked_apps: ['{OWNER}']\" to restore it",
@@ -126,7 +125,7 @@ def test_an_export_writes_out_what_is_ended(demo: DemoDeployment) -> None:
         demo.operate(ending.end)
     exported = worldfile.dump(demo.operate(lambda o: export_world(o.store)))
 
-    again = apply_file(demo, exported)
+    again = demo.apply(exported)
 
     assert (again.lines, again.stays) == ((), ())
     assert worldfile.dump(worldfile.parse(exported.encode(), "x.yaml")) == exported
@@ -139,7 +138,7 @@ def test_a_grant_that_is_not_there_is_not_told_as_revoked(demo: DemoDeployment) 
     events = demo.events()
     old = "    wabas: ['3736568475388304', '7886060909223278']\n"
 
-    applied = apply_file(demo, SILENT.replace(old, f"{old}    revoked_apps: ['{OWNER}']\n"))
+    applied = demo.apply(SILENT.replace(old, f"{old}    revoked_apps: ['{OWNER}']\n"))
 
     assert (applied.lines, demo.events()) == ((), events)
 
@@ -151,12 +150,12 @@ def test_an_old_file_moves_only_what_it_says(empty_template: Deployment, world: 
     old = w.normal(world)
     since = data.draw(ended(old))
     with copy_of(empty_template) as deployment:
-        apply_file(deployment, worldfile.dump(old))
+        deployment.apply(worldfile.dump(old))
         deployment.operate(lambda o: apply_world(o.store, o.master, LATER, since))
 
-        applied = apply_file(deployment, worldfile.dump(old))
+        applied = deployment.apply(worldfile.dump(old))
         seen = deployment.operate(lambda o: export_world(o.store)), deployment.events()
-        again = apply_file(deployment, worldfile.dump(old))
+        again = deployment.apply(worldfile.dump(old))
 
         assert seen[0] == expected(old, since)
         assert len(applied.stays) == count_of_ends(since, old)

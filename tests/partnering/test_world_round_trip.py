@@ -12,7 +12,6 @@ from multipartner.domain.world_rules import problems
 from multipartner.partnering import worldfile
 from multipartner.partnering.acting import ChangeRefused
 from multipartner.partnering.applying import apply_world, export_world
-from partnering.files import apply_file
 
 ODD_NAMES = (
     "No",
@@ -130,7 +129,7 @@ def test_apply_then_export_gives_the_same_world_and_again_changes_nothing(empty_
         exported = deployment.operate(lambda o: export_world(o.store))
         seen = deployment.rows("SELECT * FROM change"), deployment.events()
         again = deployment.operate(lambda o: apply_world(o.store, o.master, ACT, exported))
-        from_file = apply_file(deployment, worldfile.dump(exported))
+        from_file = deployment.apply(worldfile.dump(exported))
 
         assert exported == declared
         assert (from_file.lines, from_file.secrets, from_file.stays) == ((), {}, ())

@@ -6,7 +6,6 @@ from deployment import DemoDeployment, demo_text
 from multipartner.domain.world import World
 from multipartner.partnering import worldfile
 from multipartner.partnering.applying import export_world
-from partnering.files import apply_file
 
 
 def test_demo_world_is_valid_and_comes_back_equal(demo: DemoDeployment, demo_world: World) -> None:
@@ -31,6 +30,6 @@ def test_demo_world_ids_are_no_sequence(demo_world: World) -> None:
 
 def test_applying_the_demo_again_changes_nothing(demo: DemoDeployment) -> None:
     """Applying a world file twice changes nothing the second time and shows no secret again."""
-    again = apply_file(demo, demo_text())
+    again = demo.apply(demo_text())
 
     assert (again.lines, again.secrets, again.stays) == ((), {}, ())

@@ -4,6 +4,7 @@ import inspect
 import os
 import shutil
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ import typer
 
 from multipartner.cli.calling import fail
 from multipartner.cli.listening import PortTaken, hold, listen_on_loopback
-from multipartner.settings import Settings, SettingsError, load
+from multipartner.settings import Settings, SettingsError, load, warnings
 
 if TYPE_CHECKING:
     from multipartner.web.operations import Operations
@@ -122,6 +123,8 @@ def _announce_when_up(settings: Settings, announce: Callable[[Settings], None]) 
 
 
 def _print_start(settings: Settings) -> None:
+    for warning in warnings(settings):
+        print(f"warning: {warning}", file=sys.stderr, flush=True)  # noqa: T201 - the CLI
     operations = f"http://127.0.0.1:{settings.operations_port}"
     workers = f"{settings.workers} worker{'s' if settings.workers > 1 else ''}"
     print(f"multipartner serves {address_of(settings)} with {workers}; operations: {operations}", flush=True)  # noqa: T201 - the CLI

@@ -15,6 +15,7 @@ from multipartner.domain.events import EventKind
 from multipartner.domain.model import AppId, BusinessId, Secret, SolutionStatus, Tenant, WabaId
 from multipartner.domain.world_unsaid import Unsaid, staying, with_unsaid
 from multipartner.partnering.acting import Act, ChangeRefused
+from multipartner.partnering.credentials import newest_mac_key
 from multipartner.storage.change_ports import Changes, ChangeStore, Effect
 
 
@@ -101,6 +102,7 @@ class _Application:
         """Apps; a new one gets a secret, a suspended or resumed one a new generation."""
         for app, old in _changed(now.apps, world.apps):
             if old is None:
+                await newest_mac_key(self._changes, self._master)
                 secret = new_app_secret()
                 self._secrets[app.id] = Secret(secret)
                 sealed = self._master.seal(secret.encode(), "app", "secret", app.id)

@@ -84,7 +84,7 @@ async def renew_app_secret(store: ChangeStore, master: MasterKeys, act: Act, app
     secret = new_app_secret()
     async with store.transaction() as changes:
         # Sealed under another deployment's master key, the secret could never be read again.
-        await _mac_key(changes, master)
+        await newest_mac_key(changes, master)
         if await changes.renew_app_secret(app_id, master.seal(secret.encode(), "app", "secret", app_id)) is Effect.UNKNOWN:
             raise UnknownEntity(f"app {app_id}: unknown")
         await changes.record(act.event(EventKind.APP_SECRET_RENEWED, app_id=app_id))
@@ -131,11 +131,15 @@ async def _check_owners(changes: Changes, wanted: Wanted) -> None:
 
 
 async def _fingerprint(changes: Changes, master: MasterKeys, text: str, kind: CredentialType) -> Fingerprint:
-    key = await _mac_key(changes, master)
+    key = await newest_mac_key(changes, master)
     return Fingerprint(mac_of(text, kind, key), key.id)
 
 
-async def _mac_key(changes: Changes, master: MasterKeys) -> MacKey:
+async def newest_mac_key(changes: Changes, master: MasterKeys) -> MacKey:
+    """Open the key for new fingerprints; whoever seals anything opens it first, to see that this is the deployment's master key.
+
+    Raises SealBroken, ChangeRefused.
+    """
     newest = [key for key in await changes.sealed_keys() if key.purpose == "mac"]
     if not newest:
         raise ChangeRefused("the deployment has no key for fingerprints: run `multipartner init`")

@@ -10,6 +10,7 @@ from multipartner.crypto.signing import new_private_key
 from multipartner.domain.events import EventKind
 from multipartner.domain.keyring import PUBLISH_AHEAD_S, signing_kid, state
 from multipartner.partnering.acting import Act, ChangeRefused, Outcome, UnknownEntity, outcome
+from multipartner.partnering.credentials import newest_mac_key
 from multipartner.storage.change_ports import Changes, ChangeStore, Effect
 from multipartner.storage.ports import SealedKeyRecord, SigningKeyRecord
 
@@ -60,6 +61,7 @@ async def rotate(store: ChangeStore, master: MasterKeys, act: Act, *, at_once: b
     """
     signs_from_s = act.now_s + (0 if at_once else PUBLISH_AHEAD_S)
     async with store.transaction() as changes:
+        await newest_mac_key(changes, master)
         return await _publish(changes, master, act, signs_from_s), signs_from_s
 
 
