@@ -185,6 +185,7 @@ def _solutions() -> None:
         sa.ForeignKeyConstraint(["app_id"], ["app.id"], name="fk_connection_app_id"),
         sa.ForeignKeyConstraint(["business_id"], ["business.id"], name="fk_connection_business_id"),
         sa.PrimaryKeyConstraint("app_id", "business_id", name="pk_connection"),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_connection_business_id", "connection", ["business_id"])
 
@@ -202,6 +203,7 @@ def _shares() -> None:
         sa.ForeignKeyConstraint(["business_id"], ["business.id"], name="fk_share_business_id"),
         sa.ForeignKeyConstraint(["solution_id"], ["solution.id"], name="fk_share_solution_id"),
         sa.PrimaryKeyConstraint("business_id", "solution_id", name="pk_share"),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_share_solution_id", "share", ["solution_id"])
     op.create_table(
@@ -219,6 +221,7 @@ def _shares() -> None:
             ["business_id", "waba_id"], ["waba.business_id", "waba.id"], name="fk_share_waba_business_id_waba_id"
         ),
         sa.PrimaryKeyConstraint("business_id", "solution_id", "waba_id", name="pk_share_waba"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "app_grant",
@@ -237,4 +240,5 @@ def _shares() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("business_id", "solution_id", "app_id", name="pk_app_grant"),
+        sqlite_with_rowid=False,
     )
