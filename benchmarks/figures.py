@@ -1,5 +1,6 @@
 """What a measurement is: pairs taken in turn, their ratios, and the line of the table they become."""
 
+import enum
 import random
 import statistics
 from collections.abc import Callable, Sequence
@@ -8,13 +9,22 @@ import msgspec
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line of the table. `held` None: stated, there is nothing to hold."""
+    """One line of the table."""
 
     figure: str
     to_hold: str
     measured: str
-    held: bool | None
+    held: "Held"
     note: str = ""
+
+
+class Held(enum.Enum):
+    """Whether a line is held. UNCLEAR: the interval lies on both sides of it; STATED: there is nothing to hold."""
+
+    YES = "yes"
+    NO = "**no**"
+    UNCLEAR = "unclear"
+    STATED = "stated"
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -58,6 +68,22 @@ def interval(values: Sequence[float], draws: int = 10_000, seed: int = 1) -> tup
     chance = random.Random(seed)  # noqa: S311 - statistics
     medians = sorted(statistics.median(chance.choices(values, k=len(values))) for _ in range(draws))
     return medians[draws // 40], medians[-draws // 40]
+
+
+def at_least(values: Sequence[float], line: float) -> Held:
+    """YES or NO only if the whole interval of the median says so."""
+    low, high = interval(values)
+    return Held.YES if low >= line else Held.NO if high < line else Held.UNCLEAR
+
+
+def at_most(values: Sequence[float], line: float) -> Held:
+    """The same for what should be small."""
+    return at_least([-value for value in values], -line)
+
+
+def sure(*, held: bool) -> Held:
+    """For what is counted and has no error."""
+    return Held.YES if held else Held.NO
 
 
 def in_turn(count: int, *sides: Callable[[], float]) -> list[list[float]]:

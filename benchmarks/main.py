@@ -42,7 +42,7 @@ def main() -> None:
     plan = QUICK if given.plan == "quick" else FULL
     # A stop must stop the servers as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    begun = time.monotonic()
+    begun, sources = time.monotonic(), report.sources()
     ensure_wrk()
     found: list[Line] = []
     for name in given.only or ORDER:
@@ -51,11 +51,10 @@ def main() -> None:
         lines = (ON_SMALL | ON_LARGE)[name](world, plan)
         found += lines
         for line in lines:
-            print(f"        {line.figure}: {line.measured} [{line.to_hold}]{_VERDICT[line.held]}", flush=True)
+            print(f"        {line.figure}: {line.measured} [{line.to_hold}] {line.held.value}", flush=True)
     if given.only:
         return
+    if report.sources() != sources:
+        sys.exit("the sources changed while they were measured: the page is left as it was")
     report.write(found, plan, time.monotonic() - begun)
     print(f"written: {report.PAGE}")
-
-
-_VERDICT = {True: " held", False: " NOT HELD", None: ""}

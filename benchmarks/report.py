@@ -1,5 +1,6 @@
 """The table in docs/benchmarks.md: what stands between the markers is written here, the rest by people."""
 
+import hashlib
 import os
 import platform
 import re
@@ -15,6 +16,8 @@ from pathlib import Path
 from benchmarks.figures import Line, Plan
 from benchmarks.rows_oidc import version as oidc_version
 
+import multipartner
+
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 _BEGIN, _END = "<!-- written by make bench: begin -->", "<!-- written by make bench: end -->"
 
@@ -29,14 +32,17 @@ def write(lines: Sequence[Line], plan: Plan, seconds: float) -> None:
     PAGE.write_text(f"{before}{_BEGIN}\n{_facts(plan, seconds)}\n\n{table(lines)}\n{_END}{after}")
 
 
+def sources() -> str:
+    """A fingerprint of what is measured."""
+    package = Path(multipartner.__file__).parent
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))).hexdigest()
+
+
 def table(lines: Sequence[Line]) -> str:
     """The lines as a Markdown table."""
     rows = ["| figure | to hold | measured: median (least to most) | held | and |", "| --- | --- | --- | --- | --- |"]
-    rows += [" | ".join(("| " + x.figure, x.to_hold, x.measured, _HELD[x.held], x.note + " |")) for x in lines]
+    rows += [" | ".join(("| " + x.figure, x.to_hold, x.measured, x.held.value, x.note + " |")) for x in lines]
     return "\n".join(rows)
-
-
-_HELD = {True: "yes", False: "**no**", None: "stated"}
 
 
 def _facts(plan: Plan, seconds: float) -> str:

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.figures import Line, Plan, spread
+from benchmarks.figures import Line, Plan, spread, sure
 from benchmarks.serving import Server, running, serve_command, wait_for
 from benchmarks.world import SOLUTION, World
 
@@ -36,7 +36,7 @@ def obeyed(world: World, plan: Plan) -> list[Line]:
             f"acknowledged change obeyed by the next request, {WORKERS} workers",
             "always",
             f"{violations} violations in {plan.tries * WORKERS} requests after {plan.tries} withdrawn shares",
-            violations == 0,
+            sure(held=violations == 0),
             f"acknowledged after {spread(acknowledged_ms, 1)} ms",
         )
     ]

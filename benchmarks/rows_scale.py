@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.figures import Line, Plan, in_turn, interval, ratios, spread, thousands
+from benchmarks.figures import Held, Line, Plan, in_turn, interval, ratios, spread, sure, thousands
 from benchmarks.load import drive, walk
 from benchmarks.serving import Server, ask, running, serve_command
 from benchmarks.world import World, fresh_trail, world_of
@@ -84,7 +84,7 @@ def _line(large: World, sides: list[Side], exponent: float, plan: Plan) -> Line:
         f"{large.shares:,} shares against {_SMALL:,}, cache of {cache:,} grants, {access}",
         "low end of the interval ≥ 0.90" if exponent else "stated",
         f"{spread(found)}; interval {low:.2f} to {high:.2f}",
-        low >= 0.9 if exponent else None,
+        sure(held=low >= 0.9) if exponent else Held.STATED,
         f"{thousands(many)} against {thousands(few)} requests/s; {kept:.0%} of the calls are for the {cache:,} most wanted",
     )
 
@@ -111,7 +111,7 @@ def memory(large: World, plan: Plan) -> list[Line]:
             "memory per cached grant",
             "stated",
             f"{each / 1024:.1f} KiB",
-            None,
+            Held.STATED,
             f"a worker's private memory over {done - 1000:,} grants: facts, token, prepared answer, and the limiter's counter",
         )
     ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.figures import Line, Plan, in_turn, interval, ratios, spread, thousands
+from benchmarks.figures import Line, Plan, at_least, at_most, in_turn, interval, ratios, spread, thousands
 from benchmarks.load import CONNECTIONS, Load, drive, walk
 from benchmarks.serving import Server, ask, bare, running, serve_command
 from benchmarks.world import World, fresh_trail
@@ -46,7 +46,6 @@ def warm(world: World, plan: Plan) -> list[Line]:
             _in_turn(plan, loads, ours, theirs, lambda s: walker.warm(s, plan.seconds, PAUSE_MS), " calm")
     found = ratios(*full)
     low, high = interval(found)
-    middle = sorted(found)[len(found) // 2]
     calm = ratios([x.p99_us for x in loads["ours calm"]], [x.p99_us for x in loads["theirs calm"]])
     full_p99 = ratios([x.p99_us for x in loads["ours"]], [x.p99_us for x in loads["theirs"]])
     offered = [x.per_s for x in loads["ours calm"]]
@@ -55,7 +54,7 @@ def warm(world: World, plan: Plan) -> list[Line]:
             "warm issuance over sockets, one worker, against a bare application: requests/s",
             "≥ 0.50, aim 0.60",
             f"{spread(found)}; {thousands(full[0])} against {thousands(full[1])} requests/s",
-            middle >= 0.5,
+            at_least(found, 0.5),
             f"95 % interval of the median {low:.2f} to {high:.2f}; body {len(body)} bytes",
         ),
         Line(
@@ -63,7 +62,7 @@ def warm(world: World, plan: Plan) -> list[Line]:
             "≤ 1.5x",
             f"{spread(calm)}x; {thousands([x.p99_us for x in loads['ours calm']])}"
             f" against {thousands([x.p99_us for x in loads['theirs calm']])} µs",
-            sorted(calm)[len(calm) // 2] <= 1.5,
+            at_most(calm, 1.5),
             f"{thousands(offered)} requests/s offered to both; at full speed (unequal load) {spread(full_p99)}x",
         ),
     ]
@@ -100,7 +99,7 @@ def minting(world: World, plan: Plan) -> list[Line]:
             f"once-per-window traffic (every call mints), {world.shares:,} shares, against the same",
             "≥ 0.20",
             f"{spread(found)}; {thousands(fresh)} against {thousands(plain)} requests/s",
-            sorted(found)[len(found) // 2] >= 0.2,
+            at_least(found, 0.2),
             f"95 % interval of the median {low:.2f} to {high:.2f}",
         )
     ]

@@ -1,8 +1,8 @@
 """The schema, once, for SQLite and PostgreSQL.
 
 Ids are text. Times are Unix seconds. A row that a generation stands in has `generation` (64 random bits, base64url)
-and `changed_at_s`. Tenant keys are composite, so that a WABA can only be shared by the business that owns it. Tables with such a key lie in
-its order (`WITHOUT ROWID` on SQLite): a quarter less file, and a cold grant is found with fewer pages.
+and `changed_at_s`. Tenant keys are composite, so that a WABA can only be shared by the business that owns it. Tables
+with such a key lie in its order (`WITHOUT ROWID` on SQLite): a quarter less file, a cold grant on fewer pages.
 Triggers on the fact tables (see `triggers`) feed `change`: a writer that is not ours cannot forget it.
 """
 
