@@ -1,5 +1,6 @@
 """The README does what it says: its commands are run, its output is compared with the real one."""
 
+import ast
 import os
 import re
 import shutil
@@ -112,14 +113,14 @@ SDKS = {
 
 
 @pytest.mark.parametrize("sdk", SDKS)
-def test_sdk_line_gets_a_token(running: Running, sdk: str) -> None:
-    """Each SDK's line in the README, run as it stands, is answered with a token."""
+def test_sdk_lines_get_a_token(running: Running, sdk: str) -> None:
+    """Each SDK's lines in the README, run as they stand, are answered with a token."""
     shown = next(block.text for block in blocks(README) if block.heading == "With existing SDKs" and block.language == "python")
-    line = shown.partition(f"# {sdk}\n")[2].partition("\n")[0]
-    *before, call = line.split("; ")
+    *before, call = ast.parse(shown.partition(f"# {sdk}\n")[2].partition("\n#")[0]).body
     owner, solution, customer = running.owner, running.solution_id, running.business[200]
     values = {"A": owner.id, "K": owner.secret, "T": owner.caller_token, "B": running.url, "S": solution, "Z": customer}
-    told = [SDKS[sdk], *(f"{name} = {value!r}" for name, value in values.items()), *before, f"print({call})"]
+    given = (f"{name} = {value!r}" for name, value in values.items())
+    told = [SDKS[sdk], *given, *map(ast.unparse, before), f"print({ast.unparse(call)})"]
 
     done = subprocess.run([sys.executable, "-"], input="\n".join(told).encode(), capture_output=True, timeout=30, check=False)
 
