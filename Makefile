@@ -21,9 +21,9 @@ test: $(VENV)/dev.stamp ## the suite that needs only Python; ARGS go to pytest
 	$(PYTEST) -m "not foreign" $(ARGS)
 
 foreign: $(VENV)/dev.stamp tests/foreign/node_modules/stamp ## the tier with other people's software; installs what it needs
-	@command -v chromium >/dev/null || $(APT) chromium
-	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || $(APT) nginx-light
-	@command -v haproxy >/dev/null || test -x /usr/sbin/haproxy || $(APT) haproxy
+	@command -v chromium >/dev/null || { $(APT) chromium; }
+	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || { $(APT) nginx-light; }
+	@command -v haproxy >/dev/null || test -x /usr/sbin/haproxy || { $(APT) haproxy; }
 	$(PYTEST) -m foreign tests/foreign $(ARGS)
 
 check: $(VENV)/dev.stamp ## formatting, lint, types, and which room may import which
@@ -59,7 +59,7 @@ $(VENV)/dev.stamp: $(VENV)/server.stamp requirements/dev.txt
 	@touch $@
 
 tests/foreign/node_modules/stamp: tests/foreign/package-lock.json
-	@command -v node >/dev/null && command -v npm >/dev/null || $(APT) nodejs npm || \
+	@command -v node >/dev/null && command -v npm >/dev/null || { $(APT) nodejs npm; } || \
 		{ echo "Node and npm are needed: https://nodejs.org" >&2; exit 1; }
 	cd tests/foreign && npm ci --no-audit --no-fund
 	@touch $@
