@@ -29,7 +29,7 @@ from multipartner.storage.migrate import DatabaseVersionError, check_version
 from multipartner.storage.ports import StorageUnavailable, TrailUnavailable
 from multipartner.storage.retention import prune
 from multipartner.storage.rows import LimitDefaults
-from multipartner.storage.sqlite import SqliteReader
+from multipartner.storage.sqlite import SqliteReader, fold
 from multipartner.storage.trail import SqliteTrail
 from multipartner.web import docs
 from multipartner.web.access_token import AccessToken
@@ -127,6 +127,7 @@ class Service:
     def __init__(self, settings: Settings, workers: int, watchers: Watchers, clock: Callable[[], Instant]) -> None:
         self._watchers = watchers
         self._clock = clock
+        self._database = settings.database
         self._trail_path = settings.trail_file
         self._retention_days = settings.trail_retention_days
         names = issuer_of(settings)
@@ -174,6 +175,7 @@ class Service:
         self._report()
         await self._trail.close(self._clock().wall_s)
         self._reader.close()
+        fold(self._database)
 
     def vitals(self) -> Vitals:
         """Look at everything that serving needs."""

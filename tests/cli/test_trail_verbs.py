@@ -79,10 +79,24 @@ def test_audit_prune_keeps_what_it_is_told_to(cli: Cli) -> None:
     assert cli("audit", "verify").code == 0
 
 
+REFUSED, ANSWERED = "A" + "b" * 22, "A" + "t" * 22
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "mpc_" + "A" * 16, "A" * 24, "A" * 22 + "\n"], ids=["empty", "letter", "token", "long", "line"]
+)
+def test_explain_wants_a_trace_id(cli: Cli, text: str) -> None:
+    """Anything but a trace id is refused in one line that does not repeat it; nothing of the trail is shown."""
+    told = cli("explain", text)
+
+    assert "23 characters" in told.one_line
+    assert "mpc_" not in told.one_line
+
+
 def test_explain_tells_station_rule_fact_and_next_step(cli: Cli, demo: DemoDeployment) -> None:
     """`explain` names the station, the rule, the fact and what to do, and shows a stranger's bytes harmlessly (attack 51)."""
     record = RefusalRecord(
-        trace_id="Abc",
+        trace_id=REFUSED,
         at_s=NOW_S,
         reason=Reason.GRANT_REVOKED,
         fact="x\x1b[2J",
@@ -94,21 +108,21 @@ def test_explain_tells_station_rule_fact_and_next_step(cli: Cli, demo: DemoDeplo
     )
     write_trail(demo, [record], [])
 
-    told = cli("explain", "Abc")
+    told = cli("explain", REFUSED)
     assert "403 at station `authorize`: grant_revoked" in told.out
     assert "This app's grant for this share was revoked." in told.out
     assert "multipartner grant restore --business 3\\n4 --solution 2 --app 1" in told.out
     assert "\x1b" not in told.out
     assert "query" in told.out
-    assert cli("explain", "Abc", "--json").json["rule"] == "This app's grant for this share was revoked."
+    assert cli("explain", REFUSED, "--json").json["rule"] == "This app's grant for this share was revoked."
 
 
 def test_explain_finds_an_issuance(cli: Cli, demo: DemoDeployment) -> None:
     """`explain` tells of a request that was answered: who got which token, by its id."""
-    write_trail(demo, [], [Event(EventKind.TOKEN_ISSUED, NOW_S, "credential:c", trace_id="Tok", app_id="1", jti="J")])
+    write_trail(demo, [], [Event(EventKind.TOKEN_ISSUED, NOW_S, "credential:c", trace_id=ANSWERED, app_id="1", jti="J")])
 
-    assert "token.issued  credential:c  app=1 jti=J" in cli("explain", "Tok").out
-    assert cli("explain", "Tok", "--json").json["events"][0]["jti"] == "J"
+    assert "token.issued  credential:c  app=1 jti=J" in cli("explain", ANSWERED).out
+    assert cli("explain", ANSWERED, "--json").json["events"][0]["jti"] == "J"
 
 
 def test_every_reason_has_a_next_step() -> None:

@@ -43,7 +43,7 @@ def five_minutes(tmp_path_factory: pytest.TempPathFactory) -> str:
     script = "".join(block.text for block in blocks(README) if block.heading == "Five minutes" and block.language == "sh")
     with hold("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
-    script = script.replace("multipartner serve --port 8080 &\n", WAIT.format(port=port)).replace(":8080", f":{port}")
+    script = script.replace("multipartner serve --port 8080 2>serve.log &\n", WAIT.format(port=port)).replace(":8080", f":{port}")
     script = script.replace("$PWD/.venv/bin", str(BIN)) + "wait %1\n"
     environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("MULTIPARTNER_")}
     environment |= {"TMPDIR": str(folder), "no_proxy": "*"}

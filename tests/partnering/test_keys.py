@@ -92,6 +92,18 @@ def test_the_only_key_dropped_is_replaced_and_every_token_dies(deployment: Deplo
     assert [event["kind"] for event in deployment.events()[-2:]] == ["key.dropped", "key.published"]
 
 
+def test_a_retired_key_does_not_fill_in_for_a_dropped_one(deployment: Deployment) -> None:
+    """Attack 28: the replacement of a dropped key signs the windows that run now; a key retired before does not."""
+    (first,) = states(deployment, 0)
+    second, _ = deployment.operate(lambda o: keys.rotate(o.store, o.master, at(5), at_once=True))
+    deployment.operate(lambda o: keys.retire(o.store, at(8), first))
+
+    dropped = deployment.operate(lambda o: keys.drop(o.store, o.master, at(9), second))
+
+    assert dropped.replacement is not None
+    assert states(deployment, 6)[dropped.replacement] == "signing"
+
+
 def test_keys_are_listed_while_another_process_writes(deployment: Deployment) -> None:
     """`keys list` waits for no writer: it takes no lock."""
     with closing(sqlite3.connect(deployment.database, isolation_level=None)) as writer:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -167,3 +168,16 @@ def test_killed_parent_leaves_nothing_behind(demo: DemoDeployment) -> None:
             assert eventually(lambda: again.ready().status == 200)
             assert again.stop() == 0
     assert _verified(demo)
+
+
+def test_a_stop_leaves_one_file_that_holds_all(demo: DemoDeployment, tmp_path: Path) -> None:
+    """After a graceful stop the database file alone, copied without its log, has the last acknowledged change."""
+    with serving(demo) as served:
+        assert run("share", "revoke", "--business", SHARING, "--solution", SOLUTION, *demo.arguments).returncode == 0
+        assert served.stop() == 0
+    copied = tmp_path / "copy.db"
+    copied.write_bytes(demo.database.read_bytes())
+    with closing(sqlite3.connect(copied)) as copy:
+        rows = copy.execute("SELECT status FROM share WHERE business_id = ? AND solution_id = ?", (SHARING, SOLUTION)).fetchall()
+
+    assert rows == [("WITHDRAWN",)]

@@ -1,6 +1,7 @@
 """`explain`: why a request was refused, or what it got; by the trace id that the answer carried."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from multipartner.domain.events import Event, RefusalRecord
 
 _TraceId = Annotated[str, typer.Argument(help="`fbtrace_id` of the answer, or its x-fb-request-id.", show_default=False)]
+
+_FORM: Final = re.compile("A[A-Za-z0-9_-]{22}")
 
 _QUERY = "The caller token came in the query, where proxies and logs keep it: ask the caller to send it as Authorization: Bearer."
 
@@ -28,6 +31,8 @@ def explain(call: Call, trace_id: _TraceId) -> None:
     from multipartner.storage.trail_reading import find_trace  # noqa: PLC0415 - as above
 
     settings = call.existing()
+    if _FORM.fullmatch(trace_id) is None:
+        raise fail("that is no trace id: it is `fbtrace_id` of an answer, 23 characters that begin with A")
     found = find_trace(settings.trail_file, trace_id)
     if isinstance(found, RefusalRecord):
         facts = _refused(found)
@@ -35,7 +40,8 @@ def explain(call: Call, trace_id: _TraceId) -> None:
         facts = {"trace_id": trace_id, "events": [msgspec.to_builtins(event) for event in found]}
     else:
         raise fail(
-            f"{_plain(trace_id)}: nothing is known of it (kept: the last {settings.explain_kept} refusals, first issuances)"
+            f"{trace_id}: nothing is known of it; kept are the last {settings.explain_kept} refusals and first issuances. "
+            "If the answer was a token, it had been issued before: `multipartner audit export --business ID`"
         )
     call.tell(facts, _refused_text(facts) if isinstance(found, RefusalRecord) else _issued_text(found))
 

@@ -86,12 +86,14 @@ async def drop(store: ChangeStore, master: MasterKeys, act: Act, kid: str) -> Dr
     Offline verifiers obey when they fetch the key set again.
     """
     async with store.transaction() as changes:
+        since = {key.kid: key.signs_from_s for key in await changes.signing_keys()}
         if await changes.drop_signing_key(kid) is Effect.UNKNOWN:
             raise UnknownEntity(f"key {kid:.60}: unknown")
         await changes.mark_deployment(act.mark())
         await changes.record(act.event(EventKind.KEY_DROPPED, kid=kid))
         signs = _due(await changes.signing_keys(), act.now_s)
-        replacement = None if signs else await _publish(changes, master, act, act.now_s)
+        # It takes over the dropped key's windows, those that run now included: a retired key must not fill in for it.
+        replacement = None if signs else await _publish(changes, master, act, since[kid])
     text = f"key {kid}: dropped; every token issued before is dead"
     return Dropped(f"{text}; {replacement} signs in its place" if replacement else text, replacement)
 
