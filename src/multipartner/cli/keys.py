@@ -54,7 +54,7 @@ def rotate(call: Call, *, now: _Now = False) -> None:
 
 
 def retire(call: Call, kid: _Kid) -> None:
-    """Stop a key from signing windows that begin from now on; its tokens verify to their expiry. Refused if no other key signs."""
+    """Stop a key from signing windows that begin from now on; its tokens live on. Refused if no other key signs."""
     from multipartner.partnering.keys import retire as retire_  # noqa: PLC0415 - not for --help
 
     call.change(lambda store: retire_(store, call.act, kid))
