@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,54 +12,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from multipartner.domain.events import Event, EventKind
 from multipartner.storage.audit import Report, heads, read_anchor, verify
 from multipartner.storage.chain import CHANGES, Head, link
-from multipartner.storage.engine import Database, put_events
 from multipartner.storage.ports import StorageUnavailable, TrailUnavailable
 from multipartner.storage.retention import last_pruning, prune
-from multipartner.storage.trail import SqliteTrail
+from written_trail import EVENTS, assert_found, tamper, write_chain
 
 if TYPE_CHECKING:
     from storage.conftest import World
 
-EVENTS = 12
-
-
-def token(number: int, at_s: int = 5000) -> Event:
-    return Event(EventKind.TOKEN_ISSUED, at_s + number, "credential:601", business_id=str(201 + number % 2), jti=f"jti{number}")
-
-
-async def _write(world: "World", at_s: int, *, close: bool = True) -> str:
-    trail = SqliteTrail(world.trail)
-    await trail.open(at_s)
-    for number in range(EVENTS):
-        await trail.record(token(number, at_s))
-    database = await Database.open(world.facts, world.trail)
-    async with database.transaction() as connection:
-        await put_events(connection, [Event(EventKind.SHARE_REVOKED, at_s + EVENTS, "operator:x")])
-    await database.close()
-    if close:
-        await trail.close(at_s + 100)
-    else:
-        trail._is_open = False  # as if killed: the thread ends with the process
-    return trail.chain_id
-
 
 @pytest.fixture
 def closed(world: "World") -> str:
-    return asyncio.run(_write(world, 5000))
-
-
-def tamper(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
-def assert_found(report: Report, words: str) -> None:
-    assert not report.whole
-    assert any(words in finding.text for finding in report.findings), report.findings
+    return asyncio.run(write_chain(world, 5000))
 
 
 def test_an_untouched_trail_is_whole(world: "World", closed: str) -> None:
@@ -127,7 +91,7 @@ def test_tampering_is_reported(world: "World", closed: str, statements: list[str
 
 def test_a_cut_tail_is_reported_against_the_anchor(world: "World") -> None:
     """Attack 76: the end of a chain whose writer was killed can be cut unseen, but not against an anchor."""
-    chain = asyncio.run(_write(world, 5000, close=False))
+    chain = asyncio.run(write_chain(world, 5000, close=False))
     anchor = heads(world.trail)
     tamper(world.trail, "DELETE FROM trail_event WHERE seq > 8 AND chain <> 'changes'")
 
@@ -143,7 +107,7 @@ def test_an_older_copy_put_back_is_reported_against_the_anchor(world: "World", c
     copy = world.trail.with_suffix(".old")
     tamper(world.trail, "PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copy(world.trail, copy)
-    asyncio.run(_write(world, 7000))
+    asyncio.run(write_chain(world, 7000))
     anchor = heads(world.trail)
 
     assert verify(copy).whole

@@ -3,58 +3,23 @@
 import asyncio
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from multipartner.domain.events import Event, EventKind
-from multipartner.storage.audit import AnchorHead, Report, heads, verify
+from multipartner.storage.audit import AnchorHead, heads, verify
 from multipartner.storage.chain import CHANGES, Head, link
-from multipartner.storage.engine import Database, put_events
 from multipartner.storage.retention import last_pruning, prune
 from multipartner.storage.trail import SqliteTrail
+from written_trail import assert_found, tamper, token, write_chain
 
 if TYPE_CHECKING:
     from storage.conftest import World
 
-EVENTS = 12
-
-
-def token(number: int, at_s: int = 5000) -> Event:
-    return Event(EventKind.TOKEN_ISSUED, at_s + number, "credential:601", business_id=str(201 + number % 2), jti=f"jti{number}")
-
-
-async def _write(world: "World", at_s: int, *, close: bool = True) -> str:
-    trail = SqliteTrail(world.trail)
-    await trail.open(at_s)
-    for number in range(EVENTS):
-        await trail.record(token(number, at_s))
-    database = await Database.open(world.facts, world.trail)
-    async with database.transaction() as connection:
-        await put_events(connection, [Event(EventKind.SHARE_REVOKED, at_s + EVENTS, "operator:x")])
-    await database.close()
-    if close:
-        await trail.close(at_s + 100)
-    else:
-        trail._is_open = False  # as if killed: the thread ends with the process
-    return trail.chain_id
-
 
 @pytest.fixture
 def closed(world: "World") -> str:
-    return asyncio.run(_write(world, 5000))
-
-
-def tamper(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
-def assert_found(report: Report, words: str) -> None:
-    assert not report.whole
-    assert any(words in finding.text for finding in report.findings), report.findings
+    return asyncio.run(write_chain(world, 5000))
 
 
 def rehash(connection: sqlite3.Connection, chain: str) -> None:
@@ -69,7 +34,7 @@ def rehash(connection: sqlite3.Connection, chain: str) -> None:
 def test_pruning_leaves_a_trail_that_verifies(world: "World") -> None:
     """Retention takes the old from the front of every chain; what stays verifies, and the pruning itself stands in the trail."""
     for at_s in (5000, 6000, 7000):
-        asyncio.run(_write(world, at_s))
+        asyncio.run(write_chain(world, at_s))
     before = verify(world.trail).events
 
     first = prune(world.trail, before_s=6005, at_s=9000, actor="operator:x")
@@ -82,7 +47,7 @@ def test_pruning_leaves_a_trail_that_verifies(world: "World") -> None:
     assert second > 0
     assert verify(world.trail).findings == ()
     assert prune(world.trail, before_s=7005, at_s=9002, actor="operator:x") == 0
-    asyncio.run(_write(world, 9500))
+    asyncio.run(write_chain(world, 9500))
     assert verify(world.trail).findings == ()
 
 
@@ -109,7 +74,7 @@ def test_pruning_spares_the_end_of_an_open_chain(world: "World") -> None:
 
 def test_an_interrupted_pruning_is_finished_by_the_next(world: "World") -> None:
     """A pruning killed before it deleted everything leaves a trail that verifies; the next takes the rest."""
-    asyncio.run(_write(world, 5000))
+    asyncio.run(write_chain(world, 5000))
     with closing(sqlite3.connect(world.trail)) as connection:
         rows = connection.execute("SELECT * FROM trail_event WHERE chain <> 'changes'").fetchall()
     taken = prune(world.trail, before_s=8000, at_s=9000, actor="operator:x")
@@ -126,7 +91,7 @@ def test_an_interrupted_pruning_is_finished_by_the_next(world: "World") -> None:
 def test_pruned_events_cannot_be_more_than_was_told(world: "World") -> None:
     """Attack 76: deleting beyond what a pruning told of is reported."""
     for at_s in (5000, 6000):
-        asyncio.run(_write(world, at_s))
+        asyncio.run(write_chain(world, at_s))
     prune(world.trail, before_s=6005, at_s=9000, actor="operator:x")
     tamper(world.trail, "DELETE FROM trail_event WHERE chain <> 'changes' AND at_s < 6007")
 
@@ -136,7 +101,7 @@ def test_pruned_events_cannot_be_more_than_was_told(world: "World") -> None:
 def test_replaying_an_old_pruning_is_reported(world: "World") -> None:
     """Attack 76: the record of an earlier pruning, written again over the latest, does not make up for what was taken since."""
     for at_s in (5000, 6000):
-        asyncio.run(_write(world, at_s))
+        asyncio.run(write_chain(world, at_s))
     prune(world.trail, before_s=5005, at_s=9000, actor="operator:x")
     with closing(sqlite3.connect(world.trail)) as connection:
         (old,) = connection.execute("SELECT body FROM trail_event WHERE chain = 'changes' ORDER BY seq DESC").fetchone()
