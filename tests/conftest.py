@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from multipartner import keyfile
 from multipartner.domain.world import World
 from multipartner.operating import create_deployment
 from multipartner.partnering import worldfile
+from postgres_server import PostgresServer, postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +51,10 @@ def demo(demo_template: DemoDeployment, tmp_path: Path) -> DemoDeployment:
 def demo_world(demo_template: DemoDeployment) -> World:
     """The bundled demo world as a value."""
     return demo_template.world
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL, started when the first test wants it."""
+    with postgres_server() as server:
+        yield server

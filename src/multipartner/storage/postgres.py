@@ -1,0 +1,103 @@
+"""Connections to PostgreSQL: one way to make them, and one way to tell what went wrong without telling a password."""
+
+import contextlib
+import ssl
+from collections.abc import Iterator
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import msgspec
+
+from multipartner.storage.ports import StorageUnavailable
+
+CONNECT_S: Final = 5.0
+"""Patience with a server that does not answer at all."""
+
+STATEMENT_S: Final = 10.0
+LOCK_S: Final = 5.0
+IDLE_IN_TRANSACTION_S: Final = 60.0
+
+WRITERS_LOCK: Final = 0x6D705F77
+"""Advisory lock of whoever changes facts: taken first, so that revisions are committed in their order."""
+
+TRAIL_LOCK: Final = 0x6D705F74
+"""Advisory lock of whoever appends to the trail's shared chain; taken after WRITERS_LOCK, if both."""
+
+MIGRATION_LOCK: Final = 0x6D705F6D
+"""Advisory lock of whoever migrates; taken before the others."""
+
+
+Connection: TypeAlias = Any
+"""`asyncpg.Connection`: the driver's types are not published."""
+
+
+class Postgres(msgspec.Struct, frozen=True):
+    """A database by its URL (libpq's form: several hosts, `sslmode`, `sslrootcert`, ... are passed on). Prints no password."""
+
+    url: str
+
+    def __repr__(self) -> str:
+        return f"<Postgres {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """`postgresql://host:port/database`, without user, password and parameters."""
+        rest = self.url.partition("://")[2]
+        authority, _, tail = rest.partition("/")
+        host = authority.rpartition("@")[2] or parse_qs(urlsplit(self.url).query).get("host", [""])[0]
+        return f"postgresql://{host}/{tail.partition('?')[0]}"
+
+    async def connect(self, *, application: str = "multipartner", statement_s: float = STATEMENT_S) -> Connection:
+        """Connect, with time-outs for statements and locks. Raises StorageUnavailable.
+
+        `statement_s` 0: none, as a migration wants. The server ends a transaction that this process has left open and forgot.
+        """
+        with unavailable(self):
+            return await asyncpg.connect(
+                self.url,
+                timeout=CONNECT_S,
+                command_timeout=statement_s + 5 if statement_s else None,
+                server_settings=session_settings(application, statement_s),
+            )
+
+
+def session_settings(application: str, statement_s: float = STATEMENT_S) -> dict[str, str]:
+    """Settings that every connection of ours asks for; times in the server's milliseconds."""
+    return {
+        "application_name": application,
+        "statement_timeout": str(int(statement_s * 1000)),
+        "lock_timeout": str(int(LOCK_S * 1000)),
+        "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S * 1000)),
+        # What we acknowledge is durable, whatever the server's default is. A standby, if one is named, has it too.
+        "synchronous_commit": "on",
+        "timezone": "UTC",
+    }
+
+
+@contextlib.contextmanager
+def unavailable(place: Postgres) -> Iterator[None]:
+    """Tell a driver's or server's inability as StorageUnavailable in one line, without address of a socket's peer or password."""
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+        raise StorageUnavailable(f"{place.name}: {reason(error)}") from None
+
+
+def reason(error: BaseException) -> str:
+    """Say what an error of the driver means, in one line and without anything that was sent."""
+    if isinstance(error, asyncpg.PostgresError):
+        # The first line is the server's message; parameters and rows stand in DETAIL, which is not told.
+        return str(error).partition("\n")[0]
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason or 'see sslmode and sslrootcert'}"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError):
+        return error.strerror or "cannot be reached"
+    if isinstance(error, asyncpg.InterfaceError):
+        return str(error).partition("\n")[0]
+    # Parsing the URL: the driver's text may quote a part of it.
+    return "the URL cannot be read; its form is postgresql://user:password@host:5432/database"
