@@ -124,7 +124,7 @@ async def _make(directory: Path, shares: int) -> str:
         made = await create_credential(operator.store, operator.master, _ACT, wanted)
     businesses = bulk.random_ids(shares, seed=shares)
     permissions = " ".join(sorted(permission.value for permission in ALL_PERMISSIONS))
-    bulk.load_shares(settings.database, SOLUTION, permissions, businesses)
+    bulk.load_shares(world.directory / "facts.db", SOLUTION, permissions, businesses)
     world.businesses.write_text("\n".join(businesses) + "\n")
     return made.text.reveal()
 

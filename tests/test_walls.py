@@ -18,7 +18,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "web": {"domain", "wire", "issuing", "partnering"},
     "verify": {"domain", "crypto"},
     "worlds": set(),
-    "settings": set(),
+    "settings": {"setting_types"},
+    "setting_types": set(),
     "keyfile": {"crypto"},
 }
 """Rooms that are not listed (cli, wiring, operating) may open every door but those of `cli`."""
@@ -34,8 +35,9 @@ AT_HOME: dict[str, set[str]] = {
     "rich": {"cli"},
     "httpx2": {"cli"},
     "yaml": {"partnering"},
-    "pydantic": {"settings"},
-    "pydantic_settings": {"settings"},
+    "asyncpg": {"storage"},
+    "pydantic": {"settings", "setting_types"},
+    "pydantic_settings": {"settings", "setting_types"},
     "structlog": {"web"},
     "prometheus_client": {"web"},
     "starlette": {"web"},

@@ -1,5 +1,6 @@
 """Wiring for the operators' verbs: what the command line holds while it changes one deployment's facts."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -13,10 +14,11 @@ from multipartner.crypto.sealing import MasterKeys
 from multipartner.partnering.acting import Act, ChangeRefused
 from multipartner.partnering.keys import init_deployment
 from multipartner.settings import Settings
+from multipartner.storage.backend import Backend
 from multipartner.storage.change_ports import ChangeStore
 from multipartner.storage.changes import SqlChangeStore
-from multipartner.storage.engine import Database
-from multipartner.storage.migrate import FACTS, TRAIL, DatabaseVersionError, version_of
+from multipartner.storage.ports import StorageUnavailable
+from multipartner.storage.sqlite_backend import SqliteBackend
 
 _SIDE_FILES: Final = ("-wal", "-shm", "-journal", ".bell")
 """What comes into being beside a database."""
@@ -27,6 +29,21 @@ class Operator(msgspec.Struct, frozen=True):
 
     store: ChangeStore
     master: MasterKeys
+
+
+def backend_of(settings: Settings) -> Backend:
+    """The engine that the settings name. Opens nothing; raises StorageUnavailable when its driver is not installed."""
+    if isinstance(settings.database, Path):
+        return SqliteBackend(settings.database, settings.trail_file)
+    try:
+        # Loaded here: whoever stays with files needs no driver.
+        from multipartner.storage.postgres import Postgres  # noqa: PLC0415 - as the line above says
+        from multipartner.storage.postgres_backend import PostgresBackend  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise StorageUnavailable("the driver for PostgreSQL is missing: pip install 'multipartner[server,postgres]'") from None
+    return PostgresBackend(Postgres(settings.database.reveal()), settings.database_connections)
 
 
 @asynccontextmanager
@@ -40,24 +57,29 @@ async def open_operator(settings: Settings) -> AsyncIterator[Operator]:
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[ChangeStore]:
     """As `open_operator`, for what needs no key."""
-    database = await Database.open(settings.database, settings.trail_file)
+    database = await backend_of(settings).open()
     try:
         yield SqlChangeStore(database)
     finally:
         await database.close()
 
 
-async def begin_deployment(settings: Settings, act: Act) -> str:
+def begin_deployment(settings: Settings, act: Act) -> str:
     """Make a new deployment where there is nothing yet: key file, databases, first keys. Returns the first signing key's kid.
 
-    Raises ChangeRefused, KeyFileError, StorageUnavailable; then nothing is left behind.
+    Raises ChangeRefused, KeyFileError, StorageUnavailable; then nothing is left behind, but for empty tables on a server.
     """
-    files = (settings.master_key_file, settings.database, settings.trail_file)
+    files = [settings.master_key_file]
+    if isinstance(settings.database, Path):
+        files += [settings.database, settings.trail_file]
     for path in files:
         if path.exists() or path.is_symlink():
-            raise _exists(path)
+            raise _exists(str(path))
         if not path.parent.is_dir():
             raise ChangeRefused(f"{path.parent}: there is no such folder; make it first")
+    backend = backend_of(settings)
+    if backend.exists():
+        raise _exists(backend.name)
     keyfile.create(settings.master_key_file)
     with ExitStack() as made:
         # Half a deployment would stand in the way of the next `init`, and another's must not be lost by ours.
@@ -66,7 +88,7 @@ async def begin_deployment(settings: Settings, act: Act) -> str:
             beside = [side for suffix in _SIDE_FILES if not (side := path.with_name(path.name + suffix)).exists()]
             _claim(path)
             made.enter_context(_taken_back(path, *beside))
-        return await create_deployment(settings, act)
+        return asyncio.run(create_deployment(settings, act))
 
 
 @contextmanager
@@ -86,13 +108,13 @@ def _claim(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
     except FileExistsError:
-        raise _exists(path) from None
+        raise _exists(str(path)) from None
     except OSError as error:
         raise ChangeRefused(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _exists(path: Path) -> ChangeRefused:
-    return ChangeRefused(f"{path}: exists already; `init` makes a new deployment, name other files or move this one away")
+def _exists(place: str) -> ChangeRefused:
+    return ChangeRefused(f"{place}: exists already; `init` makes a new deployment, name another place or move this one away")
 
 
 async def create_deployment(settings: Settings, act: Act) -> str:
@@ -101,7 +123,7 @@ async def create_deployment(settings: Settings, act: Act) -> str:
     Raises ChangeRefused when the deployment exists, and what `open_operator` raises.
     """
     master = keyfile.read(settings.master_key_file)
-    database = await Database.create(settings.database, settings.trail_file)
+    database = await backend_of(settings).create()
     try:
         return await init_deployment(SqlChangeStore(database), master, act)
     finally:
@@ -110,8 +132,4 @@ async def create_deployment(settings: Settings, act: Act) -> str:
 
 async def migrate_deployment(settings: Settings) -> None:
     """Bring existing databases to this program's version. Raises DatabaseVersionError, StorageUnavailable."""
-    for history, path in ((FACTS, settings.database), (TRAIL, settings.trail_file)):
-        if version_of(history, path) is None:
-            raise DatabaseVersionError(f"{path}: no {history.name} database; run `multipartner init`")
-    database = await Database.create(settings.database, settings.trail_file)
-    await database.close()
+    await backend_of(settings).upgrade()

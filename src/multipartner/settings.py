@@ -4,6 +4,7 @@ Every setting is an environment variable `MULTIPARTNER_<NAME>` and, for `serve`,
 one stops the start.
 """
 
+import difflib
 import ipaddress
 import os
 import re
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from multipartner.setting_types import CommaList, Networks, Place
 
 PREFIX = "MULTIPARTNER_"
 
@@ -25,36 +28,10 @@ class SettingsError(Exception):
     """A setting is wrong; the text is one line: its name, the value's shape, the fix."""
 
 
-def _comma_list(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
-
 _MAX_NAME_CHARS: Final = 200
 """Issuer and audience stand in every token, which is at most 2 kB."""
 
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*", re.ASCII)
-_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
-
-
-def _networks(proxies: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(_network(proxy) for proxy in proxies)
-
-
-def _network(proxy: str) -> str:
-    """An IPv4 network in the clothes of IPv6 would match nobody: peers are compared as the IPv4 addresses they are."""
-    try:
-        network = ipaddress.ip_network(proxy)
-    except ValueError as error:
-        raise ValueError("each must be an address or a network such as 10.0.0.0/8") from error
-    if not isinstance(network, ipaddress.IPv6Network) or not network.subnet_of(_MAPPED):
-        return proxy
-    address = ipaddress.IPv4Address(int(network.network_address) & 0xFFFFFFFF)
-    return f"{address}/{network.prefixlen - _MAPPED.prefixlen}"
-
-
-Networks = Annotated[CommaList, AfterValidator(_networks)]
 
 
 class Settings(BaseSettings):
@@ -62,8 +39,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
-    database: Annotated[Path, Field(description="SQLite file that holds the facts.")] = Path("multipartner.db")
-    trail: Annotated[Path | None, Field(description="SQLite file of the audit trail; default: beside the database.")] = None
+    database: Annotated[Place, Field(description="Where the facts are: an SQLite file, or a postgresql:// URL.")] = Path(
+        "multipartner.db"
+    )
+    database_connections: Annotated[
+        int, Field(ge=1, le=100, description="PostgreSQL: connections that read, at most, per worker (three more do the rest).")
+    ] = 8
+    trail: Annotated[
+        Path | None,
+        Field(description="SQLite file of the audit trail; default: beside the database. PostgreSQL keeps it itself."),
+    ] = None
     master_key_file: Annotated[Path, Field(description="File (0600) with the master key, as `multipartner init` makes it.")] = (
         Path("multipartner.key")
     )
@@ -115,7 +100,9 @@ class Settings(BaseSettings):
 
     @property
     def trail_file(self) -> Path:
-        """Where the trail lies."""
+        """Where the trail lies, beside facts in a file. Raises TypeError where they are not."""
+        if not isinstance(self.database, Path):
+            raise TypeError("the trail is in the database")
         return self.trail or self.database.with_suffix(".trail.db")
 
     @property
@@ -143,6 +130,8 @@ class Settings(BaseSettings):
             raise ValueError("versions: must name at least one, oldest first, each once")
         if self.operations_port == self.port != 0:
             raise ValueError("operations_port: must be another than port")
+        if self.trail is not None and not isinstance(self.database, Path):
+            raise ValueError("trail: PostgreSQL keeps the trail in the database; leave this setting out")
         self._check_names()
         self._check_address()
         return self
@@ -180,11 +169,22 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
             and name.upper() not in known | FOREIGN
             and not name.upper().startswith(PREFIX + "TEST_")
         ):
-            raise SettingsError(f"{name}: no such setting; see `multipartner serve --help`")
+            near = difflib.get_close_matches(name.lower().removeprefix(PREFIX.lower()), list(Settings.model_fields), 1)
+            meant = f"did you mean {PREFIX}{near[0].upper()}?" if near else "see `multipartner serve --help`"
+            raise SettingsError(f"{name}: no such setting; {meant}")
     try:
-        return Settings(**{k: v for k, v in (overrides or {}).items() if v is not None})
+        settings = Settings(**{k: v for k, v in (overrides or {}).items() if v is not None})
     except ValidationError as error:
         raise SettingsError(_one_line(error)) from None
+    _check_no_folder(settings)
+    return settings
+
+
+def _check_no_folder(settings: Settings) -> None:
+    for name, file in (("DATABASE", settings.database), ("TRAIL", settings.trail)):
+        if isinstance(file, Path) and os.path.isdir(file):  # noqa: PTH112 - Path.is_dir raises where it may not look
+            example = file / ("multipartner.db" if name == "DATABASE" else "multipartner.trail.db")
+            raise SettingsError(f"{PREFIX}{name}: {file} is a folder; name a file, such as {example}")
 
 
 def _one_line(error: ValidationError) -> str:
@@ -193,7 +193,7 @@ def _one_line(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not name:
         name, _, message = message.partition(": ")
-    given = first.get("input")
+    given = None if name == "database" else first.get("input")  # it may hold a password
     shape = f" (given: {given!r:.60})" if name in Settings.model_fields and isinstance(given, str | int | float) else ""
     return f"{PREFIX}{name.upper()}: {message[:1].lower()}{message[1:]}{shape}"
 

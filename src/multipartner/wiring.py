@@ -5,7 +5,6 @@ A `Service` belongs to one process: make it after any fork.
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -24,13 +23,13 @@ from multipartner.issuing.introspect import Introspector
 from multipartner.issuing.issue import Issuer, Issuing
 from multipartner.issuing.keyring import KeyRing
 from multipartner.issuing.limits import Limiter
+from multipartner.operating import backend_of
 from multipartner.settings import Settings
-from multipartner.storage.migrate import DatabaseVersionError, check_version
+from multipartner.storage.backend import Backend, ServingReader
+from multipartner.storage.migrate import DatabaseVersionError
 from multipartner.storage.ports import StorageUnavailable, TrailUnavailable
 from multipartner.storage.retention import prune
 from multipartner.storage.rows import LimitDefaults
-from multipartner.storage.sqlite import SqliteReader, fold
-from multipartner.storage.trail import SqliteTrail
 from multipartner.web import docs
 from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
@@ -72,24 +71,23 @@ def check_start(settings: Settings) -> None:
     """
     try:
         master = keyfile.read(settings.master_key_file)
-        check_version(settings.database, settings.trail_file)
-        for path in (settings.database, settings.trail_file, settings.database.parent, settings.trail_file.parent):
-            if not os.access(path, os.W_OK):
-                raise StartRefused(f"{path}: cannot be written; give it to the user that serves")
-        asyncio.run(_check_keys(settings, master))
+        backend = backend_of(settings)
+        backend.check_version()
+        backend.check_writable()
+        asyncio.run(_check_keys(_reader(settings, backend), master))
     except (keyfile.KeyFileError, DatabaseVersionError, StorageUnavailable) as error:
         raise StartRefused(str(error)) from error
 
 
-async def _check_keys(settings: Settings, master: MasterKeys) -> None:
-    reader = _reader(settings)
+async def _check_keys(reader: ServingReader, master: MasterKeys) -> None:
+    await reader.open()
     try:
         await _open_seals(reader, master)
     finally:
-        reader.close()
+        await reader.close()
 
 
-async def _open_seals(reader: SqliteReader, master: MasterKeys) -> None:
+async def _open_seals(reader: ServingReader, master: MasterKeys) -> None:
     """See that the stored keys open under this master key, and that there is one to sign with. Raises StartRefused."""
     signing, sealed = await reader.signing_keys(), await reader.sealed_keys()
     if not any(record.purpose == "mac" for record in sealed):
@@ -107,9 +105,9 @@ async def _open_seals(reader: SqliteReader, master: MasterKeys) -> None:
         raise StartRefused(f"the master key file does not fit this database ({error}); name the file it was made with") from error
 
 
-def _reader(settings: Settings) -> SqliteReader:
+def _reader(settings: Settings, backend: Backend, clock: Callable[[], Instant] = read_clocks) -> ServingReader:
     limits = LimitDefaults(settings.calls_per_hour, settings.calls_per_business_per_hour)
-    return SqliteReader(settings.database, stale_for_s=settings.stale_for_s, limits=limits)
+    return backend.reader(limits, stale_for_s=settings.stale_for_s, boot_ns=lambda: clock().boot_ns)
 
 
 def issuer_of(settings: Settings) -> Issuer:
@@ -127,14 +125,13 @@ class Service:
     def __init__(self, settings: Settings, workers: int, watchers: Watchers, clock: Callable[[], Instant]) -> None:
         self._watchers = watchers
         self._clock = clock
-        self._database = settings.database
-        self._trail_path = settings.trail_file
+        self._backend = backend_of(settings)
         self._retention_days = settings.trail_retention_days
         names = issuer_of(settings)
         self._lifetime = names.lifetime
         self._master = keyfile.read(settings.master_key_file)
-        self._reader = _reader(settings)
-        self._trail = SqliteTrail(settings.trail_file, explain_kept=settings.explain_kept)
+        self._reader = _reader(settings, self._backend, clock)
+        self._trail = self._backend.trail(explain_kept=settings.explain_kept)
         mac_keys = MacKeys(self._reader, self._master)
         self._ring = KeyRing(self._reader, self._master, names.lifetime.lifetime_s)
         limiter = Limiter(settings.failures_per_hour, workers)
@@ -161,6 +158,7 @@ class Service:
 
     async def open(self) -> None:
         """Read the keys and open the trail. Raises StartRefused, StorageUnavailable, TrailUnavailable."""
+        await self._reader.open()
         await _open_seals(self._reader, self._master)
         await self._ring.load()
         await self._trail.open(self._clock().wall_s)
@@ -174,8 +172,8 @@ class Service:
         self._open = False
         self._report()
         await self._trail.close(self._clock().wall_s)
-        self._reader.close()
-        fold(self._database)
+        await self._reader.close()
+        self._backend.tidy()
 
     def vitals(self) -> Vitals:
         """Look at everything that serving needs."""
@@ -203,7 +201,7 @@ class Service:
                 failing.add(Check.SIGNING_KEY)
         except (StorageUnavailable, RuntimeError):
             failing.add(Check.SIGNING_KEY)
-        if trail_refusals > self._trail_refusals or not os.access(self._trail_path, os.W_OK):
+        if trail_refusals > self._trail_refusals or not self._trail.is_writable():
             failing.add(Check.TRAIL)
         self._trail_refusals = trail_refusals
         return failing
@@ -225,7 +223,7 @@ class Service:
             now_s = self._clock().wall_s
             with contextlib.suppress(TrailUnavailable):
                 await asyncio.to_thread(
-                    prune, self._trail_path, before_s=now_s - days * DAY_S, at_s=now_s, actor="service:retention"
+                    prune, self._backend, before_s=now_s - days * DAY_S, at_s=now_s, actor="service:retention"
                 )
             await asyncio.sleep(RETENTION_EVERY_S)
 

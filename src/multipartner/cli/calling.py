@@ -1,6 +1,7 @@
 """What all commands share: where the deployment lies, who asks and when, how results are told and refusals end."""
 
 import asyncio
+import datetime as dt
 import functools
 import getpass
 import inspect
@@ -19,12 +20,21 @@ if TYPE_CHECKING:
 
     from multipartner.partnering.acting import Act, Outcome
     from multipartner.settings import Settings
+    from multipartner.storage.backend import Backend
     from multipartner.storage.change_ports import ChangeStore
 
 Result = TypeVar("Result")
 Option = tuple[object, object]
 COMMON: dict[str, Option] = {
-    "database": (Annotated[Path | None, typer.Option(help="SQLite file that holds the facts.", show_default=False)], None),
+    "database": (
+        Annotated[
+            str | None,
+            typer.Option(
+                help="Where the facts are: an SQLite file, or a postgresql:// URL.", metavar="FILE|URL", show_default=False
+            ),
+        ],
+        None,
+    ),
     "trail": (Annotated[Path | None, typer.Option(help="SQLite file of the audit trail.", show_default=False)], None),
     "master_key_file": (Annotated[Path | None, typer.Option(help="File with the master key.", show_default=False)], None),
     "as_json": (Annotated[bool, typer.Option("--json", help="Print one JSON value, for scripts.")], False),
@@ -34,7 +44,7 @@ COMMON: dict[str, Option] = {
 class Call(msgspec.Struct, frozen=True):
     """One call of a command: the deployment it means, and how it answers."""
 
-    database: Path | None
+    database: str | None
     trail: Path | None
     master_key_file: Path | None
     as_json: bool
@@ -48,11 +58,16 @@ class Call(msgspec.Struct, frozen=True):
 
     def existing(self) -> "Settings":
         """Read the settings of a deployment whose files are at this program's version. Raises DatabaseVersionError as well."""
-        from multipartner.storage.migrate import check_version  # noqa: PLC0415 - not for --help
+        return self.deployed()[0]
+
+    def deployed(self) -> "tuple[Settings, Backend]":
+        """As `existing`, with the place of its facts and trail."""
+        from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
 
         settings = self.settings()
-        check_version(settings.database, settings.trail_file)
-        return settings
+        backend = backend_of(settings)
+        backend.check_version()
+        return settings, backend
 
     @property
     def act(self) -> "Act":
@@ -94,7 +109,7 @@ def command(group: typer.Typer, name: str, *, takes_dashes: bool = False) -> Cal
 
     def register(function: Function) -> Function:
         @functools.wraps(function)
-        def run(*, database: Path | None, trail: Path | None, master_key_file: Path | None, as_json: bool, **own: object) -> None:
+        def run(*, database: str | None, trail: Path | None, master_key_file: Path | None, as_json: bool, **own: object) -> None:
             call = Call(database, trail, master_key_file, as_json, int(time.time()))
             _answering(functools.partial(function, call, **own))
 
@@ -116,8 +131,16 @@ def noun(app: typer.Typer, name: str, text: str) -> typer.Typer:
     return group
 
 
+def when(at_s: int) -> str:
+    """An instant (Unix seconds) for people: ISO 8601 in UTC. In JSON it stays Unix seconds."""
+    try:
+        return dt.datetime.fromtimestamp(at_s, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):  # after the year 9999
+        return f"{at_s} (Unix time)"
+
+
 def table(rows: Sequence[Mapping[str, object]], columns: tuple[str, ...], empty: str) -> str:
-    """Lay rows out for people; ids are never cut."""
+    """Lay rows out for people: ids are never cut, and a column of Unix seconds (its name ends in `_s`) is told by `when`."""
     from rich.console import Console  # noqa: PLC0415 - not for --help, nor for --json
     from rich.table import Table  # noqa: PLC0415 - as above
 
@@ -125,18 +148,20 @@ def table(rows: Sequence[Mapping[str, object]], columns: tuple[str, ...], empty:
         return empty
     laid_out = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        laid_out.add_column(column, no_wrap=True)
+        laid_out.add_column(column.removesuffix("_s"), no_wrap=True)
     for row in rows:
-        laid_out.add_row(*(_cell(row[column]) for column in columns))
+        laid_out.add_row(*(_cell(column, row[column]) for column in columns))
     console = Console(width=240)
     with console.capture() as captured:
         console.print(laid_out, soft_wrap=True, markup=False)
     return captured.get().rstrip("\n")
 
 
-def _cell(value: object) -> "Text":
+def _cell(column: str, value: object) -> "Text":
     from rich.text import Text  # noqa: PLC0415 - as `table`
 
+    if column.endswith("_s") and isinstance(value, int):
+        return Text(when(value))
     return Text("-" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 

@@ -15,18 +15,19 @@ def register(app: typer.Typer) -> None:
 
 def init(call: Call) -> None:
     """Make a new deployment: master key file, databases, first keys. Nothing that exists is overwritten."""
-    from multipartner.operating import begin_deployment  # noqa: PLC0415 - not for --help
+    from multipartner.operating import backend_of, begin_deployment  # noqa: PLC0415 - not for --help
 
     settings = call.settings()
-    kid = asyncio.run(begin_deployment(settings, call.act))
+    backend = backend_of(settings)
+    kid = begin_deployment(settings, call.act)
     facts = {
-        "database": str(settings.database),
-        "trail": str(settings.trail_file),
+        "database": backend.name,
+        "trail": backend.trail_name,
         "master_key_file": str(settings.master_key_file),
         "signing_key": kid,
     }
     text = (
-        f"database     {settings.database}\ntrail        {settings.trail_file}\nmaster key   {settings.master_key_file}\n"
+        f"database     {backend.name}\ntrail        {backend.trail_name}\nmaster key   {settings.master_key_file}\n"
         f"signing key  {kid}\nKeep a copy of the master key apart from the database: without it nothing here can be read again."
     )
     call.tell(facts, text)
@@ -34,8 +35,9 @@ def init(call: Call) -> None:
 
 def migrate(call: Call) -> None:
     """Bring the databases to this program's version. Does nothing if they are."""
-    from multipartner.operating import migrate_deployment  # noqa: PLC0415 - not for --help
+    from multipartner.operating import backend_of, migrate_deployment  # noqa: PLC0415 - not for --help
 
     settings = call.settings()
     asyncio.run(migrate_deployment(settings))
-    call.tell({"database": str(settings.database), "trail": str(settings.trail_file)}, f"{settings.database}: up to date")
+    backend = backend_of(settings)
+    call.tell({"database": backend.name, "trail": backend.trail_name}, f"{backend.name}: up to date")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import stat
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -85,15 +86,21 @@ def _key_file(settings: "Settings", _now_s: int) -> str:
 
 
 def _database(settings: "Settings", _now_s: int) -> str:
-    from multipartner.storage.migrate import FACTS, check_version  # noqa: PLC0415 - not for --help
+    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
+    from multipartner.storage.migrate import FACTS  # noqa: PLC0415 - as above
 
-    check_version(settings.database, settings.trail_file)
-    return f"{settings.database}: version {FACTS.head}"
+    backend = backend_of(settings)
+    backend.check_version()
+    return f"{backend.name}: version {FACTS.head}"
 
 
 def _files(settings: "Settings", _now_s: int) -> str:
-    from multipartner.partnering.acting import ChangeRefused  # noqa: PLC0415 - not for --help
+    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
+    from multipartner.partnering.acting import ChangeRefused  # noqa: PLC0415 - as above
 
+    if not isinstance(settings.database, Path):
+        backend_of(settings).check_writable()
+        return "the database can be written"
     for path in (settings.database, settings.trail_file):
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -58,12 +59,20 @@ def run(settings: Settings, announce: Callable[[Settings], None] | None = None) 
         settings = settings.model_copy(
             update={"port": public.getsockname()[1], "operations_port": operations.getsockname()[1]},
         )
-        folder = settings.database.with_name(f"{settings.database.name}.metrics-{settings.port}")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
+        folder = _metrics_folder(settings)
         held.callback(shutil.rmtree, folder, ignore_errors=True)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
         _serve(settings, folder, operations, announce or _print_start)
+
+
+def _metrics_folder(settings: Settings) -> Path:
+    """Make an empty folder for the workers' counts: beside the database, where whoever cleans up after a kill finds it."""
+    if not isinstance(settings.database, Path):
+        return Path(tempfile.mkdtemp(prefix="multipartner-metrics-"))
+    folder = settings.database.with_name(f"{settings.database.name}.metrics-{settings.port}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _serve(settings: Settings, folder: Path, listener: socket.socket, announce: Callable[[Settings], None]) -> None:
@@ -165,4 +174,6 @@ def _metavar(annotation: Any) -> str:  # noqa: ANN401 - any setting's
     if all(isinstance(kind, str) for kind in kinds):
         return "|".join(kinds)
     first = get_origin(kinds[0]) or kinds[0]
+    if Path in kinds and len(kinds) > 1:
+        return "FILE|URL"
     return {int: "INTEGER", float: "NUMBER", Path: "FILE"}.get(first, "TEXT")

@@ -115,6 +115,10 @@ class Backend(Protocol):
         """Make the tables, or bring them to this program's version under a lock; then open. Raises as `open` does."""
         ...
 
+    async def upgrade(self) -> None:
+        """Bring what is there to this program's version under a lock. Raises as `open` does, also when there is nothing."""
+        ...
+
     def reader(self, limits: LimitDefaults, *, stale_for_s: float, boot_ns: Callable[[], int]) -> ServingReader:
         """Make the read side of one process; `boot_ns` reads the clock of requests. Raises StorageUnavailable."""
         ...

@@ -12,8 +12,8 @@ from multipartner.domain import world as w
 from multipartner.domain.events import Event
 from multipartner.domain.model import AppId, BusinessId, CredentialId, Permission, SolutionId, SystemUserId, Tenant
 from multipartner.storage import tables as t
+from multipartner.storage.backend import Database
 from multipartner.storage.change_ports import Changes, Credential, Effect, Fingerprint, Mark
-from multipartner.storage.engine import Database, put_events
 from multipartner.storage.ports import ResourceServerRecord, SealedKeyRecord, SigningKeyRecord
 from multipartner.storage.world_rows import WorldRows, mark_columns, permissions_text
 
@@ -28,11 +28,9 @@ class SqlChangeStore:
     async def transaction(self) -> AsyncIterator[Changes]:
         """See the port."""
         async with self._database.transaction() as connection:
-            # On SQLite the lock is held already and this clause is not written; elsewhere it makes writers wait for each other.
-            await connection.execute(sa.select(t.deployment.c.id).with_for_update())
             changes = SqlChanges(connection)
             yield changes
-            await changes.flush()
+            await self._database.put_events(connection, changes.events)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Changes]:
@@ -42,19 +40,15 @@ class SqlChangeStore:
 
 
 class SqlChanges(WorldRows):
-    """One transaction. Its events go to the outbox together, at its end."""
+    """One transaction. `events`: what was recorded in it, to be stored together at its end."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         super().__init__(connection)
-        self._events: list[Event] = []
+        self.events: list[Event] = []
 
     async def record(self, event: Event) -> None:
         """See the port."""
-        self._events.append(event)
-
-    async def flush(self) -> None:
-        """Write the events."""
-        await put_events(self._connection, self._events)
+        self.events.append(event)
 
     async def set_app_status(self, app_id: AppId, status: w.AppStatus, mark: Mark) -> Effect:
         """See the port."""

@@ -13,16 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from multipartner.domain.events import Event
 from multipartner.storage import queries
-from multipartner.storage.chain import OutboxRow, TrailFile
 from multipartner.storage.doorbell import Doorbell, bell_path
 from multipartner.storage.migrate import check_version, migrate
 from multipartner.storage.ports import StorageUnavailable, TrailUnavailable
 from multipartner.storage.tables import change, outbox
+from multipartner.storage.trail_file import OutboxRow, TrailFile
 
 _BUSY_S: Final = 5.0
 _MOVED_AT_ONCE: Final = 1000
 _CHANGES_KEPT: Final = 100_000
-_READING: Final = "multipartner_reading"
+READING: Final = "multipartner_reading"
+"""Execution option of a connection whose transactions only read."""
 
 
 class Database:
@@ -88,9 +89,13 @@ class Database:
         """See one moment of the facts without keeping writers of other processes waiting; raises StorageUnavailable."""
         with _unavailable():
             async with self._engine.connect() as connection:
-                await connection.execution_options(**{_READING: True})
+                await connection.execution_options(**{READING: True})
                 async with connection.begin():
                     yield connection
+
+    async def put_events(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+        """See `backend.Database`: they wait in the outbox, durable with the change."""
+        await put_events(connection, events)
 
     async def move_outbox(self) -> None:
         """Move waiting events to the trail's chain `changes`, each once.
@@ -183,12 +188,18 @@ def _sqlite_engine(path: Path, *, foreign_keys: bool = True) -> AsyncEngine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_READING) else "BEGIN IMMEDIATE")
-
     sa.event.listen(engine.sync_engine, "connect", connect)
-    sa.event.listen(engine.sync_engine, "begin", begin)
+    begin_ourselves(engine.sync_engine)
     return engine
+
+
+def begin_ourselves(engine: sa.Engine) -> None:
+    """Begin each transaction of an SQLite engine with the write lock, unless the connection's option `READING` is set."""
+
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(READING) else "BEGIN IMMEDIATE")
+
+    sa.event.listen(engine, "begin", begin)
 
 
 @contextmanager

@@ -45,19 +45,30 @@ FACTS: Final = History("facts", "0001")
 TRAIL: Final = History("trail", "0001")
 
 
+def judge(history: History, place: str, version: str | None) -> None:
+    """Return if a place is at the version this program knows; raises DatabaseVersionError otherwise."""
+    if version is None:
+        raise DatabaseVersionError(f"{place}: no {history.name} database; run `multipartner init`")
+    if version < history.head:
+        raise DatabaseVersionError(f"{place}: version {version}, older than {history.head}; run `multipartner migrate`")
+    if version > history.head:
+        raise DatabaseVersionError(f"{place}: version {version}, newer than {history.head}; use a newer multipartner")
+
+
+def is_due(history: History, place: str, version: str | None) -> bool:
+    """Tell whether a place must be made or upgraded; raises DatabaseVersionError when it is newer than this program."""
+    if version is not None and version > history.head:
+        judge(history, place, version)
+    return version != history.head
+
+
 def check_version(facts_path: Path, trail_path: Path) -> None:
-    """Return if both files are at the version this program knows; writes nothing.
+    """Return if both SQLite files are at the version this program knows; writes nothing.
 
     Raises DatabaseVersionError otherwise, StorageUnavailable when a file cannot be read now.
     """
     for history, path in ((FACTS, facts_path), (TRAIL, trail_path)):
-        version = version_of(history, path)
-        if version is None:
-            raise DatabaseVersionError(f"{path}: no {history.name} database; run `multipartner init`")
-        if version < history.head:
-            raise DatabaseVersionError(f"{path}: version {version}, older than {history.head}; run `multipartner migrate`")
-        if version > history.head:
-            raise DatabaseVersionError(f"{path}: version {version}, newer than {history.head}; use a newer multipartner")
+        judge(history, str(path), version_of(history, path))
 
 
 def version_of(history: History, path: Path) -> str | None:
@@ -79,19 +90,23 @@ def version_of(history: History, path: Path) -> str | None:
     return str(found[0]) if found else None
 
 
+def version_in(history: History, connection: sa.Connection) -> str | None:
+    """Return the revision that a PostgreSQL database is at, None where the history was not begun."""
+    if not sa.inspect(connection).has_table(history.version_table):
+        return None
+    found = connection.execute(sa.text(f"SELECT version_num FROM {history.version_table}")).scalar()  # noqa: S608 - our name
+    return str(found) if found else None
+
+
 async def migrate(database: "Database") -> None:
     """Create or upgrade both files of a database that was opened for it. Takes the write lock: of two at once, one finds it done.
 
     Raises DatabaseVersionError when a file is newer than this program, StorageUnavailable when it cannot be written.
     """
     for history, path in ((FACTS, database.facts_path), (TRAIL, database.trail_path)):
-        version = version_of(history, path)
-        if version == history.head:
-            continue
-        if version is not None and version > history.head:
-            check_version(database.facts_path, database.trail_path)
-        _make_private(path)
-        await database.migrate_file(path, functools.partial(_upgrade, history))
+        if is_due(history, str(path), version_of(history, path)):
+            _make_private(path)
+            await database.migrate_file(path, functools.partial(upgrade, history))
 
 
 def _make_private(path: Path) -> None:
@@ -104,7 +119,8 @@ def _make_private(path: Path) -> None:
         raise StorageUnavailable(f"{path.name}: {error.strerror}") from error
 
 
-def _upgrade(history: History, connection: sa.Connection) -> None:
+def upgrade(history: History, connection: sa.Connection) -> None:
+    """Run the revisions that are missing, in the caller's transaction; none are if another one was faster."""
     from alembic import command  # noqa: PLC0415 - slow to import, and rarely needed
     from alembic.config import Config  # noqa: PLC0415 - as above
 

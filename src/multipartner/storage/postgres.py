@@ -68,7 +68,8 @@ def session_settings(application: str, statement_s: float = STATEMENT_S) -> dict
         "application_name": application,
         "statement_timeout": str(int(statement_s * 1000)),
         "lock_timeout": str(int(LOCK_S * 1000)),
-        "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S * 1000)),
+        # Whoever reads a whole trail through a pipe may pause for as long as the reader does.
+        "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S * 1000) if statement_s else 0),
         # What we acknowledge is durable, whatever the server's default is. A standby, if one is named, has it too.
         "synchronous_commit": "on",
         "timezone": "UTC",

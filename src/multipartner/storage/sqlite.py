@@ -64,7 +64,10 @@ class SqliteReader:
         except (sqlite3.Error, OSError) as error:
             raise StorageUnavailable(f"{path.name}: {error}") from error
 
-    def close(self) -> None:
+    async def open(self) -> None:
+        """See `backend.ServingReader`: all was opened when it was made."""
+
+    async def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
 

@@ -1,0 +1,121 @@
+"""A deployment in two SQLite files: facts, and the trail beside them."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+
+from multipartner.storage.engine import READING, Database, begin_ourselves
+from multipartner.storage.migrate import FACTS, TRAIL, check_version, judge, version_of
+from multipartner.storage.ports import StorageUnavailable
+from multipartner.storage.rows import LimitDefaults
+from multipartner.storage.sqlite import SqliteReader, fold
+from multipartner.storage.trail import SqliteTrail
+
+_BUSY_S: Final = 5.0
+
+Result = TypeVar("Result")
+
+
+class SqliteBackend:
+    """See `backend.Backend`."""
+
+    def __init__(self, facts_path: Path, trail_path: Path) -> None:
+        self.facts_path = facts_path
+        self.trail_path = trail_path
+
+    @property
+    def name(self) -> str:
+        """The file's path."""
+        return str(self.facts_path)
+
+    @property
+    def trail_name(self) -> str:
+        """The file's path."""
+        return str(self.trail_path)
+
+    def check_version(self) -> None:
+        """See the port."""
+        check_version(self.facts_path, self.trail_path)
+
+    def check_writable(self) -> None:
+        """See the port."""
+        for path in (self.facts_path, self.trail_path, self.facts_path.parent, self.trail_path.parent):
+            if not os.access(path, os.W_OK):
+                raise StorageUnavailable(f"{path}: cannot be written; give it to the user that serves")
+
+    def exists(self) -> bool:
+        """See the port."""
+        return any(path.exists() or path.is_symlink() for path in (self.facts_path, self.trail_path))
+
+    async def open(self) -> Database:
+        """See the port."""
+        return await Database.open(self.facts_path, self.trail_path)
+
+    async def create(self) -> Database:
+        """See the port."""
+        return await Database.create(self.facts_path, self.trail_path)
+
+    async def upgrade(self) -> None:
+        """See the port."""
+        for history, path in ((FACTS, self.facts_path), (TRAIL, self.trail_path)):
+            if (version := version_of(history, path)) is None:
+                judge(history, str(path), version)
+        await (await self.create()).close()
+
+    def reader(self, limits: LimitDefaults, *, stale_for_s: float, boot_ns: Callable[[], int]) -> SqliteReader:
+        """See the port. Its feed asks for no clock: each request brings the time."""
+        del boot_ns
+        return SqliteReader(self.facts_path, stale_for_s=stale_for_s, limits=limits)
+
+    def trail(self, *, explain_kept: int) -> SqliteTrail:
+        """See the port."""
+        return SqliteTrail(self.trail_path, explain_kept=explain_kept)
+
+    def in_facts(self, ask: Callable[[sa.Connection], Result]) -> Result:
+        """See the port."""
+        with _connected(self.facts_path, write=False) as connection, connection.begin():
+            return ask(connection)
+
+    def in_trail(self, ask: Callable[[sa.Connection], Result], *, write: bool = False) -> Result:
+        """See the port."""
+        with _connected(self.trail_path, write=write) as connection:
+            if write:
+                return ask(connection)
+            with connection.begin():
+                return ask(connection)
+
+    def tidy(self) -> None:
+        """See the port: fold the write-ahead log into the file."""
+        fold(self.facts_path)
+
+
+@contextmanager
+def _connected(path: Path, *, write: bool) -> Iterator[sa.Connection]:
+    """Open an existing file for one question; raises StorageUnavailable, also for what goes wrong meanwhile."""
+
+    def connect() -> sqlite3.Connection:
+        mode = "rw" if write else "ro"
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        )
+        if write:
+            connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.NullPool, hide_parameters=True)
+    begin_ourselves(engine)
+    options: dict[str, Any] = {} if write else {READING: True}
+    try:
+        with engine.connect() as connection:
+            yield connection.execution_options(**options)
+    except sa.exc.DBAPIError as error:
+        raise StorageUnavailable(f"{path.name}: {error.orig}") from None
+    except sqlite3.Error as error:
+        raise StorageUnavailable(f"{path.name}: {error}") from None
+    finally:
+        engine.dispose()
