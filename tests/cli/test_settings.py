@@ -1,5 +1,7 @@
 """Settings that do not fit together, or that name what they cannot mean."""
 
+from pathlib import Path
+
 import pytest
 
 from multipartner import settings as s
@@ -109,6 +111,36 @@ def test_an_issuer_that_is_one_is_taken_as_it_stands(issuer: str) -> None:
 def test_an_ipv4_proxy_written_as_ipv6_is_still_trusted(given: str, meant: tuple[str, ...]) -> None:
     """Trusted proxies in IPv4-mapped form are the IPv4 networks that they mean."""
     assert s.load({"trusted_proxies": given}).trusted_proxies == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("MULTIPARTNER_WORKRES", "did you mean MULTIPARTNER_WORKERS?"),
+        ("multipartner_ports", "did you mean MULTIPARTNER_PORT?"),
+        ("MULTIPARTNER_TOKEN_LIFETIME", "did you mean MULTIPARTNER_TOKEN_LIFETIME_S?"),
+        ("MULTIPARTNER_QQQ", "see `multipartner serve --help`"),
+    ],
+)
+def test_an_unknown_setting_is_told_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch, name: str, told: str) -> None:
+    """A misspelt setting is refused with the name that was probably meant, or with where they are listed."""
+    monkeypatch.setenv(name, "2")
+
+    with pytest.raises(s.SettingsError) as refused:
+        s.load()
+
+    assert str(refused.value) == f"{name}: no such setting; {told}"
+
+
+@pytest.mark.parametrize("setting", ["database", "trail"])
+def test_a_folder_for_a_database_is_told_with_the_fix(tmp_path: Path, setting: str) -> None:
+    """A folder where a database file is wanted is refused by name, with a file that would do."""
+    with pytest.raises(s.SettingsError) as refused:
+        s.load({setting: tmp_path})
+
+    assert str(refused.value).startswith(
+        f"MULTIPARTNER_{setting.upper()}: {tmp_path} is a folder; name a file, such as {tmp_path}/"
+    )
 
 
 def test_limits_of_exactly_one_for_each_worker_and_ports_left_to_the_system_are_fine() -> None:

@@ -1,14 +1,17 @@
 """`audit`, `explain`, `doctor`: what an operator reads."""
 
 import asyncio
+import json
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cli.command_line import Cli, in_process
 from deployment import NOW_S, DemoDeployment
-from multipartner.cli.explain import NEXT_STEPS
+from multipartner.cli.calling import when
+from multipartner.cli.next_steps import NEXT_STEPS
 from multipartner.domain.events import Event, EventKind, RefusalRecord
 from multipartner.domain.reasons import Reason
 from multipartner.storage.trail import SqliteTrail
@@ -72,6 +75,31 @@ def test_audit_export_and_tail_write_json_lines(cli: Cli, demo: DemoDeployment, 
     assert 0 < len(cli("audit", "export", "--business", "2991847208473997").out.splitlines()) < len(exported)
 
 
+def test_audit_export_by_caller_and_by_kind(cli: Cli, demo: DemoDeployment) -> None:
+    """`audit export` gives what one caller token was answered, and the kinds of event that are asked for; filters add up."""
+    write_trail(demo, [], [ISSUED, msgspec.structs.replace(ISSUED, actor="credential:c2")])
+
+    def kinds(*options: str) -> list[str]:
+        return [json.loads(line)["kind"] for line in cli("audit", "export", *options).out.splitlines()]
+
+    assert kinds("--credential", "c1") == ["token.issued"]
+    assert kinds("--kind", "token.issued") == ["token.issued"] * 2
+    assert kinds("--credential", "c1", "--kind", "share.made") == []
+    assert set(kinds("--kind", "share.made", "--kind", "app.declared")) == {"share.made", "app.declared"}
+    assert kinds("--credential", "c1", "--business", "1") == []
+    assert cli("audit", "export", "--kind", "token.isued").one_line.endswith("no such kind of event; did you mean token.issued?")
+    assert "there are token.issued, " in cli("audit", "export", "--kind", "x").one_line
+
+
+def test_audit_export_hides_no_event_that_cannot_be_read(cli: Cli, demo: DemoDeployment) -> None:
+    """Attack 76: an event that was made unreadable is in every export, whatever is asked for."""
+    with sqlite3.connect(demo.trail) as connection:
+        connection.execute("UPDATE trail_event SET body = '{' WHERE chain = 'changes' AND seq = 3")
+    connection.close()
+
+    assert json.loads(cli("audit", "export", "--credential", "c1").out)["unreadable"] is True
+
+
 def test_audit_prune_keeps_what_it_is_told_to(cli: Cli) -> None:
     """`audit prune` takes out old events; what stays verifies, and without a retention nothing is taken."""
     assert "MULTIPARTNER_TRAIL_RETENTION_DAYS" in cli("audit", "prune").one_line
@@ -117,12 +145,125 @@ def test_explain_tells_station_rule_fact_and_next_step(cli: Cli, demo: DemoDeplo
     assert cli("explain", REFUSED, "--json").json["rule"] == "This app's grant for this share was revoked."
 
 
-def test_explain_finds_an_issuance(cli: Cli, demo: DemoDeployment) -> None:
-    """`explain` tells of a request that was answered: who got which token, by its id."""
-    write_trail(demo, [], [Event(EventKind.TOKEN_ISSUED, NOW_S, "credential:c", trace_id=ANSWERED, app_id="1", jti="J")])
+OWNER, SOLUTION, BOOKS = "5372200989284704", "8249170987505988", "2991847208473997"
+ISSUED = Event(
+    EventKind.TOKEN_ISSUED,
+    NOW_S,
+    "credential:c1",
+    trace_id=ANSWERED,
+    app_id=OWNER,
+    solution_id=SOLUTION,
+    business_id=BOOKS,
+    jti="J",
+    detail={
+        "scope": "whatsapp_business_management",
+        "expires_at": str(NOW_S + 3600),
+        "wabas": "3736568475388304 7886060909223278",
+    },
+)
 
-    assert "token.issued  credential:c  app=1 jti=J" in cli("explain", ANSWERED).out
-    assert cli("explain", ANSWERED, "--json").json["events"][0]["jti"] == "J"
+
+def test_explain_tells_what_an_answered_request_got(cli: Cli, demo: DemoDeployment) -> None:
+    """`explain` of a success tells token id, scope, expiry (ISO and Unix), WABAs, and who is who by id and by name."""
+    write_trail(demo, [], [ISSUED])
+
+    assert cli("explain", ANSWERED).out.splitlines() == [
+        "200 at station `issue`: token.issued",
+        "when       2025-10-09T08:53:20Z",
+        "credential c1",
+        f"app        {OWNER}  Brightline Connect",
+        f"solution   {SOLUTION}  Brightline with Parcelbee",
+        f"business   {BOOKS}  Harbour Books",
+        "jti        J",
+        "scope      whatsapp_business_management",
+        f"expires    2025-10-09T09:53:20Z ({NOW_S + 3600})",
+        "wabas      3736568475388304 7886060909223278",
+    ]
+    (told,) = cli("explain", ANSWERED, "--json").json["events"]
+    assert (told["jti"], told["at_s"], told["names"]["business"]) == ("J", NOW_S, "Harbour Books")
+
+
+def test_explain_still_explains_when_the_facts_cannot_be_read(cli: Cli, demo: DemoDeployment) -> None:
+    """Without names, because the facts are damaged, `explain` tells the rest."""
+    write_trail(demo, [], [ISSUED])
+    with sqlite3.connect(demo.database) as connection:
+        connection.execute("DROP TABLE solution")
+    connection.close()
+
+    assert f"solution   {SOLUTION}\n" in cli("explain", ANSWERED).out
+
+
+def refusal(reason: Reason, business: str = BOOKS, at_s: int = NOW_S * 2) -> RefusalRecord:
+    return RefusalRecord(REFUSED, at_s, reason, app_id=OWNER, solution_id=SOLUTION, business_id=business, credential_id="c1")
+
+
+@pytest.mark.parametrize(
+    ("reason", "change", "undo", "kind", "text"),
+    [
+        (
+            Reason.NOTHING_SHARED,
+            ("share", "revoke", "--business", BOOKS, "--solution", SOLUTION),
+            (),
+            "share.revoked",
+            "share withdrawn",
+        ),
+        (Reason.APP_SUSPENDED, ("app", "suspend", OWNER), ("app", "resume", OWNER), "app.suspended", "app suspended"),
+        (Reason.SOLUTION_INACTIVE, ("solution", "deactivate", SOLUTION), (), "solution.deactivated", "solution deactivated"),
+        (
+            Reason.GRANT_REVOKED,
+            ("grant", "revoke", "--business", BOOKS, "--solution", SOLUTION, "--app", OWNER),
+            ("grant", "restore", "--business", BOOKS, "--solution", SOLUTION, "--app", OWNER),
+            "grant.revoked",
+            "grant revoked",
+        ),
+    ],
+)
+def test_explain_tells_since_when_and_by_whom(
+    cli: Cli, demo: DemoDeployment, reason: Reason, change: tuple[str, ...], undo: tuple[str, ...], kind: str, text: str
+) -> None:
+    """`explain` of a refusal tells when, and by whom, the state was made that it was refused for: the newest change that did."""
+    assert cli(*change).code == 0
+    if undo:
+        assert cli(*undo).code == cli(*change).code == 0
+    write_trail(demo, [refusal(reason)], [])
+    made = [event for event in demo.events() if event["kind"] == kind][-1]
+
+    since = cli("explain", REFUSED, "--json").json["since"]
+    assert since == {"at_s": made["at_s"], "actor": made["actor"], "kind": kind, "text": text}
+    (line,) = (line for line in cli("explain", REFUSED).out.splitlines() if line.startswith("since "))
+    assert line == f"since      {when(made['at_s'])}: {text} by {made['actor']}"
+
+
+@pytest.mark.parametrize(
+    ("reason", "business", "text"),
+    [
+        (Reason.NOTHING_SHARED, "4089388446014104", "share declared, withdrawn"),
+        (Reason.GRANT_REVOKED, "9587874657975456", "share declared, without this grant"),
+    ],
+)
+def test_explain_tells_of_what_was_declared_so(cli: Cli, demo: DemoDeployment, reason: Reason, business: str, text: str) -> None:
+    """What a world file declared as ended at once is told as declared so, by whom and when."""
+    write_trail(demo, [refusal(reason, business)], [])
+
+    assert f"since      2025-10-09T08:53:20Z: {text} by operator:test\n" in cli("explain", REFUSED).out
+
+
+def test_explain_tells_of_no_change_that_came_later_or_of_another(cli: Cli, demo: DemoDeployment) -> None:
+    """A change after the refusal, or of another share, is not told as its cause; where the trail has no cause, none is told."""
+    assert cli("share", "revoke", "--business", "577542300013003", "--solution", SOLUTION).code == 0
+    assert cli("share", "revoke", "--business", BOOKS, "--solution", SOLUTION).code == 0
+    write_trail(demo, [refusal(Reason.NOTHING_SHARED, at_s=NOW_S + 1)], [])
+
+    assert "since" not in cli("explain", REFUSED).out
+    assert cli("explain", REFUSED, "--json").json["since"] is None
+
+
+def test_explain_tells_when_a_caller_token_was_made(cli: Cli, demo: DemoDeployment) -> None:
+    """A caller token that lacks the permission is told with who made it, and when."""
+    made = cli("credential", "create", "--system-user", "4567798337013316", "--app", OWNER, "--json").json["id"]
+    write_trail(demo, [msgspec.structs.replace(refusal(Reason.PERMISSION_MISSING), credential_id=made)], [])
+
+    assert ": caller token made by operator:" in cli("explain", REFUSED).out
 
 
 def test_every_reason_has_a_next_step() -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from multipartner.partnering.worldfile import WorldFileRefused, parse
+from deployment import ACT, Deployment
+from multipartner.partnering.applying import WorldContradicted, apply_world
+from multipartner.partnering.worldfile import WorldFileRefused, parse, read_file
 from multipartner.partnering.yamltree import MAX_BYTES
 
 WORLD = """\
@@ -151,3 +153,55 @@ def test_an_alias_bomb_is_refused_before_it_grows() -> None:
     )
 
     assert any("anchors and aliases" in fault for fault in faults_of(bomb))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "'11', name: One}\n  - {id: '20', name: Other, wabas: [{id: '21', name: Two}]}",
+            "'21', name: One}\n  - {id: '20', name: Other, wabas: [{id: '11', name: Two}]}",
+            [
+                "w.yaml:6: businesses[0].wabas[0]: WABA 21 belongs to business 20, not 10",
+                "w.yaml:7: businesses[1].wabas[0]: WABA 11 belongs to business 10, not 20",
+            ],
+        ),
+        ("'30', business: '10'", "'30', business: '20'", ["w.yaml:9: apps[0]: app 30 belongs to business 10, not 20"]),
+        (
+            "{id: '40', business: '10'",
+            "{id: '40', business: '20'",
+            ["w.yaml:12: system_users[0]: system user 40 belongs to business 10, not 20"],
+        ),
+        (
+            "owner: {app: '30', messaging: true}\n    partner: {app: '31'}",
+            "owner: {app: '31', messaging: true}\n    partner: {app: '30'}",
+            ["w.yaml:14: solutions[0]: solution 50 is of the apps 30 and 31: that does not change"],
+        ),
+    ],
+)
+def test_what_contradicts_the_facts_is_told_with_its_line(deployment: Deployment, old: str, new: str, told: list[str]) -> None:
+    """Who owns what, and a solution's two apps, do not change: a file that says otherwise is told where it does."""
+    without_share = WORLD[: WORLD.index("shares:")]
+    assert deployment.apply(without_share).lines
+    assert old in without_share
+    file = read_file(without_share.replace(old, new).encode(), "w.yaml")
+
+    with pytest.raises(WorldContradicted) as refused:
+        deployment.operate(lambda o: apply_world(o.store, o.master, ACT, file.world, file.unsaid))
+
+    assert file.refusal(refused.value.contradictions).faults == told
+
+
+def test_a_phone_number_of_another_waba_is_told_with_its_line(deployment: Deployment) -> None:
+    """A phone number that is another WABA's is told where it stands, by its own line and not its WABA's."""
+    number = "phone_numbers: [{id: '15', display_phone_number: '+1'}]"
+    assert deployment.apply(WORLD.replace("name: One}", f"name: One, {number}}}")).lines
+    text = WORLD.replace("name: Two}", "name: Two, phone_numbers: [\n      {id: '15', display_phone_number: '+1'}]}")
+    file = read_file(text.encode(), "w.yaml")
+
+    with pytest.raises(WorldContradicted) as refused:
+        deployment.operate(lambda o: apply_world(o.store, o.master, ACT, file.world, file.unsaid))
+
+    assert file.refusal(refused.value.contradictions).faults == [
+        "w.yaml:8: businesses[1].wabas[0].phone_numbers[0]: phone number 15 belongs to WABA 11, not 21"
+    ]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -58,7 +59,7 @@ def test_nothing_is_left(scratch: dict[str, str], number: signal.Signals) -> Non
 
 
 def test_page_fits_a_screen(scratch: dict[str, str]) -> None:
-    """The page has at most 40 lines of 100 characters, a `curl` for each status, and the token decoded."""
+    """The page fits 39 lines of 100 characters, with a `curl` for each status, a filled link, and the token decoded."""
     with _start(scratch) as process:
         assert process.stdout is not None
         lines = [first_line(process).rstrip("\n")]
@@ -67,8 +68,10 @@ def test_page_fits_a_screen(scratch: dict[str, str]) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(15) == 0
 
-    assert len(lines) <= 40
-    assert max(map(len, lines)) <= 100
+    shown = [line.replace(str(COMMAND), "multipartner").replace(scratch["TMPDIR"], "/tmp") for line in lines]
+    assert len(shown) <= 39
+    assert max(map(len, shown)) <= 100
+    assert any(re.search(r"/docs\?version=v23\.0&solution=8249170987505988&business=2991847208473997$", line) for line in shown)
     statuses = {found[1] for line in lines if (found := re.match(r"curl .*# (\d+)$", line))}
     assert statuses == {"200", "401", "403", "404", "422"}
     for word in ("at+jwt", "Parcelbee", "authorization_details", "waba_ids"):
@@ -92,6 +95,29 @@ def test_pasted_commands_do_what_they_say(scratch: dict[str, str]) -> None:
 
     assert seen == [int(curl[3]) for curl in curls]
     assert len(seen) == 5
+
+
+def test_printed_explain_explains(scratch: dict[str, str]) -> None:
+    """The printed `multipartner explain TRACE_ID` line, with a refusal's trace id in it, says why, since when and by whom."""
+    with _start(scratch) as process:
+        assert process.stdout is not None
+        lines = [first_line(process).strip()]
+        while "Ctrl-C" not in lines[-1]:
+            lines.append(process.stdout.readline().decode().strip())
+        variables = dict(line.split("=", 1) for line in lines if re.match(r"[UA]=", line))
+        token = variables["A"].strip("'").removeprefix("Authorization: Bearer ")
+        url, _, path = variables["U"].partition("/v23.0")
+        refused = get(url, f"/v23.0{path}?business_id=4089388446014104", token)
+        trace_id = json.loads(refused.body)["error"]["fbtrace_id"]
+        (printed,) = (line for line in lines if "explain TRACE_ID" in line)
+        words = shlex.split(printed.replace("TRACE_ID", trace_id))
+        told = eventually(lambda: run(*words[1:], **scratch).stdout)
+        process.send_signal(signal.SIGINT)
+        process.wait(15)
+
+    assert "422 at station `authorize`: nothing_shared" in told
+    assert re.search(r"^since      20[\dT:-]+Z: share declared, withdrawn by operator:demo$", told, re.MULTILINE)
+    assert "business   4089388446014104  Tidewater Dental" in told
 
 
 def test_once(scratch: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """`audit`: does the trail still say what was written, and what does it say."""
 
+import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,12 @@ _Out = Annotated[Path | None, typer.Argument(help="New file to write; default: s
 _App = Annotated[str, typer.Option(help="Only events of this app.", show_default=False)]
 _Solution = Annotated[str, typer.Option(help="Only events of this solution.", show_default=False)]
 _Business = Annotated[str, typer.Option(help="Only events of this business.", show_default=False)]
+_Credential = Annotated[
+    str, typer.Option(help="Only what this caller token was answered: its id, as `credential list` shows it.", show_default=False)
+]
+_Kinds = Annotated[
+    list[str], typer.Option("--kind", help="Only this kind, such as token.issued; give it once for each.", show_default=False)
+]
 _Since = Annotated[int, typer.Option(min=0, help="Only events from this second on (Unix time).", show_default=False)]
 _Count = Annotated[int, typer.Option("--lines", "-n", min=1, max=100_000, help="How many events.")]
 _Days = Annotated[
@@ -27,6 +34,7 @@ _Days = Annotated[
 ]
 
 _DAY_S = 86_400
+_ALL_KINDS: list[str] = []
 
 
 def register(app: typer.Typer) -> None:
@@ -70,14 +78,23 @@ def anchor(call: Call, file: _Out = None) -> None:
     call.tell({"file": str(file), "chains": len(heads)}, f"written: {file} ({len(heads)} chains)")
 
 
-def export(
-    call: Call, file: _Out = None, *, app: _App = "", solution: _Solution = "", business: _Business = "", since_s: _Since = 0
+def export(  # noqa: PLR0913 - one for each option
+    call: Call,
+    file: _Out = None,
+    *,
+    app: _App = "",
+    solution: _Solution = "",
+    business: _Business = "",
+    credential: _Credential = "",
+    kind: _Kinds = _ALL_KINDS,
+    since_s: _Since = 0,
 ) -> None:
     """Write events as JSON lines, oldest first. Tokens are not in it, only their ids."""
     from multipartner.storage.trail_reading import Filter  # noqa: PLC0415 - not for --help
     from multipartner.storage.trail_reading import export as exported  # noqa: PLC0415 - as above
 
-    lines = exported(call.existing().trail_file, Filter(app, solution, business, since_s))
+    only = _Only(f"credential:{credential}" if credential else "", frozenset(map(_kind, kind)))
+    lines = filter(only.wants, exported(call.existing().trail_file, Filter(app, solution, business, since_s)))
     if file is None:
         for line in lines:
             typer.echo(line)
@@ -107,6 +124,32 @@ def prune(call: Call, days: _Days = None) -> None:
     before_s = call.now_s - kept_days * _DAY_S
     count = pruned(settings.trail_file, before_s=before_s, at_s=call.now_s, actor=call.act.actor)
     call.tell({"pruned": count}, f"{count} events older than {kept_days} days taken out")
+
+
+class _Only(msgspec.Struct, frozen=True):
+    """Which events are wanted; empty: all. What cannot be read is always wanted: it must not be missed."""
+
+    actor: str
+    kinds: frozenset[str]
+
+    def wants(self, line: str) -> bool:
+        if not self.actor and not self.kinds:
+            return True
+        event = json.loads(line)
+        if "kind" not in event:
+            return True
+        return self.actor in ("", event.get("actor")) and (not self.kinds or event["kind"] in self.kinds)
+
+
+def _kind(text: str) -> str:
+    from multipartner.domain.events import EventKind  # noqa: PLC0415 - not for --help
+
+    kinds = [kind.value for kind in EventKind]
+    if text in kinds:
+        return text
+    near = difflib.get_close_matches(text, kinds, 1)
+    meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}"
+    raise fail(f"--kind: no such kind of event; {meant}")
 
 
 def _write(file: Path, lines: Iterator[str]) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multipartner.cli.calling import Call, command, noun, table
+from multipartner.cli.calling import Call, command, noun, table, when
 
 if TYPE_CHECKING:
     from multipartner.storage.change_ports import Credential
@@ -68,7 +68,9 @@ def create(
         "permissions": sorted(p.value for p in granted),
         "expires_at_s": expires_at_s,
     }
-    call.tell(facts, f"{new.text.reveal()}\n\ncredential {new.id} of system user {system_user} for app {app}. {_ONCE}")
+    what = f"credential {new.id} of system user {system_user} for app {app}"
+    lives = "never expires" if expires_at_s is None else f"expires {when(expires_at_s)}"
+    call.tell(facts, f"{new.text.reveal()}\n\n{what}, {lives}. {_ONCE}")
 
 
 def revoke(call: Call, credential: _Id) -> None:
@@ -97,7 +99,7 @@ def list_(call: Call) -> None:
         }
         for c in found
     ]
-    call.tell(rows, table(rows, ("id", "system_user_id", "app_id", "state", "permissions"), "no caller tokens"))
+    call.tell(rows, table(rows, ("id", "system_user_id", "app_id", "state", "expires_at_s", "permissions"), "no caller tokens"))
 
 
 def create_server(call: Call, name: _Name) -> None:

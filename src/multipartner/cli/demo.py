@@ -50,7 +50,6 @@ def demo(
 def _settings(folder: Path, workers: int) -> dict[str, object]:
     return {
         "database": folder / "facts.db",
-        "trail": folder / "trail.db",
         "master_key_file": folder / "master.key",
         "host": "127.0.0.1",
         "port": 0,
@@ -105,7 +104,8 @@ def _print_page(made: "Demo", running: "Settings") -> None:
     from multipartner.cli.demo_page import print_page  # noqa: PLC0415 - as above
     from multipartner.cli.serve import address_of  # noqa: PLC0415 - as above
 
-    print_page(DemoCaller(made, address_of(running)), f"http://127.0.0.1:{running.operations_port}")
+    operations_url = f"http://127.0.0.1:{running.operations_port}"
+    print_page(DemoCaller(made, address_of(running)), operations_url, str(running.database))
 
 
 def _walk_once(made: "Demo", running: "Settings") -> None:

@@ -1,11 +1,14 @@
 """What `multipartner demo` prints: at most 40 lines of at most 100 characters."""
 
 import json
+import shutil
+import sys
+from shlex import quote
 
 from rich.console import Console
 from rich.text import Text
 
-from multipartner.cli.demo_caller import DemoCaller, decoded
+from multipartner.cli.demo_caller import VERSION, DemoCaller, decoded
 from multipartner.cli.demo_world import Demo
 from multipartner.domain.model import Secret
 from multipartner.wire.answer import parse
@@ -20,8 +23,8 @@ _WHY = {
 }
 
 
-def print_page(caller: DemoCaller, operations_url: str) -> None:
-    """Fetch a token and print who is who, what to paste, and what the token says."""
+def print_page(caller: DemoCaller, operations_url: str, database: str) -> None:
+    """Fetch a token and print who is who, what to paste, and what the token says; `database` is the one to explain from."""
     demo = caller.demo
     status, body = caller.ask(demo.business(200).id)
     if status != 200:
@@ -29,7 +32,7 @@ def print_page(caller: DemoCaller, operations_url: str) -> None:
     token, _ = parse(json.dumps(body).encode())
     # Soft wrap: what is to be pasted must not be broken, however narrow the terminal.
     console = Console(soft_wrap=True, highlight=False)
-    for line in [*_who(demo), *_what(caller), *_token(token), *_end(caller, operations_url)]:
+    for line in [*_who(demo), *_what(caller, database), *_token(token), *_end(caller, operations_url)]:
         console.print(line)
 
 
@@ -43,14 +46,14 @@ def _who(demo: Demo) -> list[Text]:
     return lines
 
 
-def _what(caller: DemoCaller) -> list[Text]:
+def _what(caller: DemoCaller, database: str) -> list[Text]:
     demo = caller.demo
     good = demo.business(200).id
     asked = [(200, '-H "$A" ', good), (401, "", good)]
     asked += [(status, '-H "$A" ', demo.business(status).id) for status in (403, 404, 422)]
     lines = [
         Text(),
-        Text("Paste these two lines, then any of the five", "bold"),
+        Text("Paste these two lines, then any of the five, then the last with an answer's fbtrace_id", "bold"),
         Text(f"U={caller.url}{caller.path()}"),
         Text(f"A='Authorization: Bearer {demo.app('owner').caller_token.reveal()}'"),
     ]
@@ -58,7 +61,12 @@ def _what(caller: DemoCaller) -> list[Text]:
         Text(f'curl {header}"$U?business_id={business_id}"'.ljust(60)).append(f"# {status}", _style(status))
         for status, header, business_id in asked
     ]
-    return lines
+    return [*lines, Text(f"{_program()} explain TRACE_ID --database {quote(database)}")]
+
+
+def _program() -> str:
+    """How this program is called from where the demo was started."""
+    return "multipartner" if shutil.which("multipartner") else quote(sys.argv[0])
 
 
 def _token(token: Secret) -> list[Text]:
@@ -76,10 +84,9 @@ def _token(token: Secret) -> list[Text]:
 
 
 def _end(caller: DemoCaller, operations_url: str) -> list[Text]:
-    return [
-        Text(),
-        Text(f"{caller.url}/docs   {operations_url}/metrics   Ctrl-C stops and cleans up", "bold"),
-    ]
+    demo = caller.demo
+    filled = f"{caller.url}/docs?version={VERSION}&solution={demo.solution.id}&business={demo.business(200).id}"
+    return [Text(), Text(filled, "bold"), Text(f"{operations_url}/metrics   Ctrl-C stops and cleans up", "bold")]
 
 
 def _style(status: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from multipartner.cli.calling import when
 from multipartner.cli.commands import run as run_command
 from multipartner.cli.demo_caller import DemoCaller
 from multipartner.domain.model import Secret
@@ -40,7 +41,7 @@ def round_trip(caller: DemoCaller, settings: Settings) -> None:
     claims = verifier.verify(token.reveal(), wall_s=int(time.time()))
     _expect("exp", claims.exp, expires_at_s)
     _expect("business_id", claims.business_id, business_id)
-    typer.echo(f"good until {expires_at_s} for {claims.scope}")
+    typer.echo(f"good until {when(expires_at_s)} for {claims.scope}")
 
     _say("POST /oauth/introspect")
     described = caller.introspect(token)

@@ -1,16 +1,16 @@
 """`keys`: the ring of signing keys."""
 
 import asyncio
-import datetime as dt
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from multipartner.cli.calling import Call, command, noun, table
+from multipartner.cli.calling import Call, command, noun, table, when
 
 if TYPE_CHECKING:
     from multipartner.partnering.keys import Dropped
+    from multipartner.storage.change_ports import ChangeStore
 
 _Kid = Annotated[str, typer.Argument(metavar="KID", help="Id of the key, as `keys list` shows it.", show_default=False)]
 _Now = Annotated[
@@ -48,16 +48,30 @@ def rotate(call: Call, *, now: _Now = False) -> None:
             return await rotate_(operator.store, operator.master, call.act, at_once=now)
 
     kid, signs_from_s = asyncio.run(rotated())
-    when = dt.datetime.fromtimestamp(signs_from_s, dt.UTC).isoformat()
     warning = "\nWarning: a verifier that fetched the key set before refuses its tokens until it fetches it again." if now else ""
-    call.tell({"kid": kid, "signs_from_s": signs_from_s}, f"key {kid}: published, signs from {when}{warning}")
+    call.tell({"kid": kid, "signs_from_s": signs_from_s}, f"key {kid}: published, signs from {when(signs_from_s)}{warning}")
 
 
 def retire(call: Call, kid: _Kid) -> None:
-    """Stop a key from signing windows that begin from now on; its tokens live on. Refused if no other key signs."""
-    from multipartner.partnering.keys import retire as retire_  # noqa: PLC0415 - not for --help
+    """Stop a key from signing windows that begin from now on; its tokens live on. Refused if no other key signs.
 
-    call.change(lambda store: retire_(store, call.act, kid))
+    It goes on signing for the windows that had begun, until they end; how long that can be it says.
+    """
+    from multipartner.domain.lifetime import Lifetime  # noqa: PLC0415 - not for --help
+    from multipartner.partnering.keys import Retired, retire_from  # noqa: PLC0415 - as above
+
+    settings = call.settings()
+    lifetime = Lifetime(settings.token_lifetime_s, settings.reissue_s)
+
+    async def retired(store: "ChangeStore") -> Retired:
+        return await retire_from(store, call.act, kid, lifetime)
+
+    done = call.read(retired)
+    text = (
+        f"{done.text}. It signs for windows that began before {when(done.retired_at_s)}, until {when(done.signs_until_s)} "
+        f"at the latest; their tokens verify until {when(done.verifies_until_s)} at the latest."
+    )
+    call.tell(msgspec.to_builtins(done) | {"text": text}, text)
 
 
 def drop(call: Call, kid: _Kid) -> None:

@@ -36,16 +36,19 @@ def apply(call: Call, file: _File, secrets_out: _SecretsOut = None) -> None:
     """
     from multipartner.operating import open_operator  # noqa: PLC0415 - not for --help
     from multipartner.partnering import worldfile  # noqa: PLC0415 - as above
-    from multipartner.partnering.applying import apply_world  # noqa: PLC0415 - as above
+    from multipartner.partnering.applying import WorldContradicted, apply_world  # noqa: PLC0415 - as above
     from multipartner.partnering.yamltree import MAX_BYTES  # noqa: PLC0415 - as above
 
     with file.open("rb") as opened:
-        world, unsaid = worldfile.read(opened.read(MAX_BYTES + 1), str(file))
+        declared = worldfile.read_file(opened.read(MAX_BYTES + 1), str(file))
     settings = call.settings()
 
     async def applied() -> "Applied":
         async with open_operator(settings) as operator:
-            return await apply_world(operator.store, operator.master, call.act, world, unsaid)
+            try:
+                return await apply_world(operator.store, operator.master, call.act, declared.world, declared.unsaid)
+            except WorldContradicted as refused:
+                raise declared.refusal(refused.contradictions) from None
 
     if secrets_out is None:
         done = asyncio.run(applied())

@@ -28,6 +28,14 @@ class Problem(msgspec.Struct, frozen=True):
     refers_to: str = ""
 
 
+class Contradiction(msgspec.Struct, frozen=True):
+    """What a declared entity (its section and id) says against a fact that does not change."""
+
+    section: str
+    id: str
+    text: str
+
+
 def problems(world: World) -> list[Problem]:
     """All that is wrong with a world, in the order of the file; empty when it can be applied."""
     found: list[Problem] = []

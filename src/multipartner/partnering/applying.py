@@ -13,6 +13,7 @@ from multipartner.crypto.sealing import MasterKeys
 from multipartner.domain import world as w
 from multipartner.domain.events import EventKind
 from multipartner.domain.model import AppId, BusinessId, Secret, SolutionStatus, Tenant, WabaId
+from multipartner.domain.world_rules import Contradiction
 from multipartner.domain.world_unsaid import Unsaid, staying, with_unsaid
 from multipartner.partnering.acting import Act, ChangeRefused
 from multipartner.partnering.credentials import newest_mac_key
@@ -30,6 +31,14 @@ class Applied(msgspec.Struct, frozen=True):
     stays: tuple[str, ...] = ()
 
 
+class WorldContradicted(ChangeRefused):
+    """A world contradicts facts that do not change: see `contradictions`."""
+
+    def __init__(self, contradictions: tuple[Contradiction, ...]) -> None:
+        self.contradictions = contradictions
+        super().__init__("\n".join(contradiction.text for contradiction in contradictions))
+
+
 _ALL_SAID = Unsaid()
 
 
@@ -37,13 +46,13 @@ async def apply_world(store: ChangeStore, master: MasterKeys, act: Act, world: w
     """Bring the facts to what a valid world in normal form declares, all of it or nothing.
 
     `unsaid` is what the world's file leaves out (`worldfile.read`): that stays as it is. Without it the world says everything.
-    Raises ChangeRefused when it contradicts a fact that does not change: who owns an entity, and a solution's two apps.
+    Raises WorldContradicted when it contradicts a fact that does not change: who owns an entity, and a solution's two apps.
     """
     async with store.transaction() as changes:
         now = await changes.world(world)
         refused = list(_contradictions(now, world))
         if refused:
-            raise ChangeRefused("\n".join(refused))
+            raise WorldContradicted(tuple(refused))
         declared, world = world, with_unsaid(now, world, unsaid)
         application = _Application(changes, master, act)
         await application.entities(now, world)
@@ -215,22 +224,27 @@ def _wabas(world: w.World) -> Iterator[tuple[BusinessId, w.Waba]]:
             yield business.id, waba
 
 
-def _contradictions(now: w.World, world: w.World) -> Iterator[str]:
+def _contradictions(now: w.World, world: w.World) -> Iterator[Contradiction]:
     """What a declaration may not move: tokens and shares rest on it."""
     owners: dict[WabaId, BusinessId] = {waba.id: owner for owner, waba in _wabas(now)}
     holders = {number.id: waba.id for _, waba in _wabas(now) for number in waba.phone_numbers}
     for owner, waba in _wabas(world):
         if owners.get(waba.id, owner) != owner:
-            yield f"WABA {waba.id} belongs to business {owners[waba.id]}, not {owner}"
+            text = f"WABA {waba.id} belongs to business {owners[waba.id]}, not {owner}"
+            yield Contradiction("wabas", waba.id, text)
         for number in waba.phone_numbers:
             if holders.get(number.id, waba.id) != waba.id:
-                yield f"phone number {number.id} belongs to WABA {holders[number.id]}, not {waba.id}"
+                text = f"phone number {number.id} belongs to WABA {holders[number.id]}, not {waba.id}"
+                yield Contradiction("phone_numbers", number.id, text)
     for app, old_app in _changed(now.apps, world.apps):
         if old_app is not None and old_app.business != app.business:
-            yield f"app {app.id} belongs to business {old_app.business}, not {app.business}"
+            text = f"app {app.id} belongs to business {old_app.business}, not {app.business}"
+            yield Contradiction("apps", app.id, text)
     for user, old_user in _changed(now.system_users, world.system_users):
         if old_user is not None and old_user.business != user.business:
-            yield f"system user {user.id} belongs to business {old_user.business}, not {user.business}"
+            text = f"system user {user.id} belongs to business {old_user.business}, not {user.business}"
+            yield Contradiction("system_users", user.id, text)
     for solution, old in _changed(now.solutions, world.solutions):
         if old is not None and (old.owner.app, old.partner.app) != (solution.owner.app, solution.partner.app):
-            yield f"solution {solution.id} is of the apps {old.owner.app} and {old.partner.app}: that does not change"
+            text = f"solution {solution.id} is of the apps {old.owner.app} and {old.partner.app}: that does not change"
+            yield Contradiction("solutions", solution.id, text)

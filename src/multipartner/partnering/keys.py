@@ -9,6 +9,7 @@ from multipartner.crypto.sealing import KEY_BYTES, MasterKeys
 from multipartner.crypto.signing import new_private_key
 from multipartner.domain.events import EventKind
 from multipartner.domain.keyring import PUBLISH_AHEAD_S, signing_kid, state
+from multipartner.domain.lifetime import Lifetime
 from multipartner.partnering.acting import Act, ChangeRefused, Outcome, UnknownEntity, outcome
 from multipartner.partnering.credentials import newest_mac_key
 from multipartner.storage.change_ports import Changes, ChangeStore, Effect
@@ -23,6 +24,19 @@ class KeyState(msgspec.Struct, frozen=True):
     published_at_s: int
     signs_from_s: int
     retired_at_s: int | None
+
+
+class Retired(msgspec.Struct, frozen=True):
+    """What became of a retirement, and how long the key still matters (Unix seconds, each at the latest).
+
+    `signs_until_s`: the windows that had begun are over. `verifies_until_s`: what it signed for them has expired.
+    """
+
+    changed: bool
+    text: str
+    retired_at_s: int
+    signs_until_s: int
+    verifies_until_s: int
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -78,6 +92,15 @@ async def retire(store: ChangeStore, act: Act, kid: str) -> Outcome:
         if ended.changed:
             await changes.record(act.event(EventKind.KEY_RETIRED, kid=kid))
     return ended
+
+
+async def retire_from(store: ChangeStore, act: Act, kid: str, lifetime: Lifetime) -> Retired:
+    """As `retire`, and tell how long the key still matters to a deployment whose tokens live so long."""
+    ended = await retire(store, act, kid)
+    async with store.reading() as changes:
+        retired_at_s = next((k.retired_at_s for k in await changes.signing_keys() if k.kid == kid), None)
+    since_s = act.now_s if retired_at_s is None else retired_at_s
+    return Retired(ended.changed, ended.text, since_s, since_s + lifetime.reissue_s, since_s + lifetime.lifetime_s)
 
 
 async def drop(store: ChangeStore, master: MasterKeys, act: Act, kid: str) -> Dropped:

@@ -4,12 +4,13 @@ import enum
 import re
 import types
 import typing
+from collections.abc import Iterable
 
 import msgspec
 import yaml
 
 from multipartner.domain import world as w
-from multipartner.domain.world_rules import Path, Problem, problems
+from multipartner.domain.world_rules import Contradiction, Path, Problem, problems
 from multipartner.domain.world_unsaid import Unsaid
 from multipartner.partnering.yamltree import Entries, Items, Node, Scalar, read_tree, shown
 
@@ -24,16 +25,33 @@ class WorldFileRefused(Exception):  # noqa: N818 - a verdict
         super().__init__("\n".join(faults))
 
 
+class WorldFile(msgspec.Struct, frozen=True):
+    """A world in its normal form, what its file leaves unsaid, and the path and line of each entity by section and id."""
+
+    name: str
+    world: w.World
+    unsaid: Unsaid
+    places: dict[tuple[str, str], tuple[Path, int]]
+
+    def refusal(self, contradictions: Iterable[Contradiction]) -> WorldFileRefused:
+        """What this file says against facts, told with lines as its own faults are."""
+        found = [(self.places[c.section, c.id], c.text) for c in contradictions]
+        return WorldFileRefused(_report(self.name, sorted((line, f"{_dotted(path)}: {text}") for (path, line), text in found)))
+
+
 def parse(data: bytes, name: str) -> w.World:
     """Read a world file into its normal form, as it stands for itself; `name` is only for messages. Raises as `read` does."""
     return read(data, name)[0]
 
 
 def read(data: bytes, name: str) -> tuple[w.World, Unsaid]:
-    """Read a world file, to be applied: the world in its normal form, and what the file leaves unsaid of it.
+    """Read a world file: the world in its normal form, and what the file leaves unsaid of it. Raises as `read_file` does."""
+    file = read_file(data, name)
+    return file.world, file.unsaid
 
-    Raises WorldFileRefused with every fault.
-    """
+
+def read_file(data: bytes, name: str) -> WorldFile:
+    """Read a world file, to be applied. Raises WorldFileRefused with every fault."""
     tree, text_faults = read_tree(data)
     faults = [(fault.line, fault.text) for fault in text_faults]
     if tree is not None:
@@ -42,7 +60,7 @@ def read(data: bytes, name: str) -> tuple[w.World, Unsaid]:
         faults.extend(reader.faults)
         faults.extend((reader.line_of(p.path), f"{_dotted(p.path)}: {p.text}") for p in problems(world) if not reader.explains(p))
         if not faults:
-            return w.normal(world), reader.unsaid(world)
+            return WorldFile(name, w.normal(world), reader.unsaid(world), reader.places(world))
     raise WorldFileRefused(_report(name, sorted(set(faults))))
 
 
@@ -101,6 +119,14 @@ class _Reader:
             shares=frozenset(key for i, key in shares if ("shares", i, "status") not in self._lines),
             revoked_apps=frozenset(key for i, key in shares if ("shares", i, "revoked_apps") not in self._lines),
         )
+
+    def places(self, world: w.World) -> dict[tuple[str, str], tuple[Path, int]]:
+        wabas = [(("businesses", i, "wabas", j), waba) for i, b in enumerate(world.businesses) for j, waba in enumerate(b.wabas)]
+        entities: list[tuple[Path, str]] = [(at, waba.id) for at, waba in wabas]
+        entities += [((*at, "phone_numbers", k), n.id) for at, waba in wabas for k, n in enumerate(waba.phone_numbers)]
+        for section in ("businesses", "apps", "system_users", "solutions"):
+            entities += [((section, i), entity.id) for i, entity in enumerate(getattr(world, section))]
+        return {(str(path[-2]), entity_id): (path, self._lines[path]) for path, entity_id in entities}
 
     def explains(self, problem: Problem) -> bool:
         path = problem.path
