@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from multipartner.domain.events import Event
@@ -17,6 +18,9 @@ from multipartner.storage.tables import change
 _CHANGES_KEPT: Final = 100_000
 _PRUNED_EVERY: Final = 1_000
 _OF_THE_MOMENT: Final = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+# A word of PostgreSQL 16 that SQLAlchemy does not know yet; it is the name of a table of ours.
+RESERVED_WORDS.add("system_user")
 
 
 class PostgresDatabase:

@@ -122,3 +122,40 @@ NEWEST_CHANGE: Final = (
 )
 
 OUTBOX: Final = sa.select(outbox.c.id, outbox.c.event).order_by(outbox.c.id).limit(sa.bindparam("most", type_=sa.Integer))
+
+_standby = sa.func.pg_is_in_recovery().label("standby")
+_server = sa.select(_standby).subquery("server")
+_timeline = sa.func.left(sa.func.pg_walfile_name(sa.func.pg_current_wal_lsn()), 8)
+_newest_server = sa.select(
+    _standby,
+    sa.func.pg_postmaster_start_time().label("started"),
+    # Eight hexadecimal digits that grow with every promotion. Asking a standby for them is an error.
+    sa.case((sa.func.pg_is_in_recovery(), ""), else_=_timeline).label("timeline"),
+).subquery("server")
+_news = CHANGES_FROM.subquery("news")
+_newest = NEWEST_CHANGE.subquery("newest")
+
+POSTGRES_CHANGES: Final = (
+    sa.select(_server.c.standby, _news.c.revision, _news.c.kind, _news.c.key1, _news.c.key2)
+    .select_from(_server.outerjoin(_news, sa.true()))
+    .order_by(_news.c.revision)
+)
+"""CHANGES_FROM, and whether the server may speak for the deployment: a standby does not know what was acknowledged since.
+At least one row; its revision is NULL when there is no change.
+"""
+
+POSTGRES_NEWEST: Final = sa.select(
+    _newest_server.c.standby,
+    _newest_server.c.started,
+    _newest_server.c.timeline,
+    _newest.c.revision,
+    _newest.c.kind,
+    _newest.c.key1,
+    _newest.c.key2,
+).select_from(_newest_server.outerjoin(_newest, sa.true()))
+"""NEWEST_CHANGE, and which server this is. One row."""
+
+POSTGRES_SERVER: Final = sa.select(
+    sa.func.pg_postmaster_start_time(), sa.func.set_config("default_transaction_read_only", "on", sa.false())
+)
+"""Which server this is; from here on the session writes nothing."""

@@ -4,7 +4,10 @@
 (which WABA may be shared, whose credential it is) is decided by foreign keys when a row that has a trigger is written.
 `sealed_key` has none either: a key is written before the first row that names it, and whoever meets an unknown id reads again.
 
-The PostgreSQL half has the same kinds and keys, one function per table, and wakes listeners with `pg_notify`.
+The PostgreSQL half has the same kinds and keys, one function per table, and wakes listeners with `pg_notify`. There a statement
+first takes the lock that our own writers hold: revisions become visible in their order, or a reader would step over one that is
+committed late, and of two foreign writers none waits for the other while it holds rows that the other wants. Emptying a table
+(`TRUNCATE`) touches no rows, so it is told as everything.
 """
 
 from collections.abc import Iterator
@@ -72,22 +75,40 @@ def _sqlite() -> Iterator[str]:
 
 
 def _postgresql() -> Iterator[str]:
-    differs = "IS DISTINCT FROM"
+    from multipartner.storage.postgres import WRITERS_LOCK  # noqa: PLC0415 - its driver is not there on every SQLite host
+
+    # Whoever writes may have another search path (a restored dump has none): the one of the migration is written down.
+    head, tail = "RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $feed$ BEGIN", "END $feed$"
+    told = f"PERFORM pg_notify('{CHANNEL}', ''); RETURN NULL;"
+    yield f"CREATE OR REPLACE FUNCTION feed_lock() {head} PERFORM pg_advisory_xact_lock({WRITERS_LOCK}); RETURN NULL; {tail}"
     for fed in FED:
-        inserted, updated, deleted = (_body(fed, verb, differs) for verb in _ROWS_OF)
-        moved = _moved(fed.columns, differs)
-        if moved:
-            updated = f"IF {moved} THEN {updated} ELSE RETURN NULL; END IF;"
+        # Again in the row's function: a writer that disabled or lacks the first trigger still feeds in order.
         yield (
-            f"CREATE OR REPLACE FUNCTION feed_{fed.table}() RETURNS trigger LANGUAGE plpgsql AS $feed$ BEGIN "
-            f"IF TG_OP = 'INSERT' THEN {inserted} ELSIF TG_OP = 'UPDATE' THEN {updated} ELSE {deleted} END IF; "
-            f"PERFORM pg_notify('{CHANNEL}', ''); RETURN NULL; END $feed$"
+            f"CREATE OR REPLACE FUNCTION feed_{fed.table}() {head} PERFORM pg_advisory_xact_lock({WRITERS_LOCK}); "
+            f"{_by_verb(fed)} {told} {tail}"
         )
-        yield f"DROP TRIGGER IF EXISTS feed_{fed.table} ON {fed.table}"
-        yield (
-            f"CREATE TRIGGER feed_{fed.table} AFTER INSERT OR UPDATE OR DELETE ON {fed.table} "
-            f"FOR EACH ROW EXECUTE FUNCTION feed_{fed.table}()"
-        )
+        yield f"CREATE OR REPLACE FUNCTION feed_{fed.table}_emptied() {head} {_emptied(fed)} {told} {tail}"
+        for name, when, function in (
+            (f"feed_{fed.table}_lock", "BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE", "feed_lock"),
+            (f"feed_{fed.table}", "AFTER INSERT OR UPDATE OR DELETE", f"feed_{fed.table}"),
+            (f"feed_{fed.table}_emptied", "AFTER TRUNCATE", f"feed_{fed.table}_emptied"),
+        ):
+            each = "ROW" if name == f"feed_{fed.table}" else "STATEMENT"
+            yield f"CREATE OR REPLACE TRIGGER {name} {when} ON {fed.table} FOR EACH {each} EXECUTE FUNCTION {function}()"
+
+
+def _by_verb(fed: Fed) -> str:
+    differs = "IS DISTINCT FROM"
+    inserted, updated, deleted = (_body(fed, verb, differs) for verb in _ROWS_OF)
+    moved = _moved(fed.columns, differs)
+    if moved:
+        updated = f"IF {moved} THEN {updated} ELSE RETURN NULL; END IF;"
+    return f"IF TG_OP = 'INSERT' THEN {inserted} ELSIF TG_OP = 'UPDATE' THEN {updated} ELSE {deleted} END IF;"
+
+
+def _emptied(fed: Fed) -> str:
+    counted = " UPDATE app SET connected_businesses = 0;" if fed.table == "connection" else ""
+    return "INSERT INTO change (kind, key1, key2) VALUES ('everything', '', '');" + counted  # noqa: S608 - our own words
 
 
 def _moved(columns: tuple[str, ...], differs: str) -> str:
