@@ -2,12 +2,14 @@
 
 import asyncio
 import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from deployment import ACT, DemoDeployment, Deployment, demo_text
+from deployment import ACT, Blank, DemoDeployment, Deployment, demo_text
 from multipartner import keyfile
 from multipartner.domain.world import World
 from multipartner.operating import create_deployment
@@ -30,21 +32,81 @@ def demo_template(empty_template: Deployment, tmp_path_factory: pytest.TempPathF
     shutil.copytree(empty_template.directory, directory)
     text = demo_text()
     applied = Deployment(directory).apply(text)
-    return DemoDeployment(directory, worldfile.parse(text.encode(), "demo.yaml"), applied.secrets)
+    return DemoDeployment(directory, world=worldfile.parse(text.encode(), "demo.yaml"), secrets=applied.secrets)
+
+
+ENGINES = ("sqlite", "postgresql")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever is marked `both_engines` runs once on each."""
+    if "engine" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_engines"):
+        metafunc.parametrize("engine", ENGINES, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> str:
+    """Where a test's deployment lies: in files, unless the test is marked `both_engines`."""
+    return str(getattr(request, "param", ENGINES[0]))
+
+
+@pytest.fixture(scope="session")
+def empty_on_postgres(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """As `empty_template`, in a database."""
+    made = Deployment(tmp_path_factory.mktemp("empty-postgres"), postgres.new())
+    keyfile.create(made.master_key_file)
+    asyncio.run(create_deployment(made.settings(), ACT))
+    return made
+
+
+@pytest.fixture(scope="session")
+def demo_on_postgres(
+    empty_on_postgres: Deployment, postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> DemoDeployment:
+    made = _copy(empty_on_postgres, tmp_path_factory.mktemp("demo-postgres") / "deployment", postgres)
+    text = demo_text()
+    applied = made.apply(text)
+    return DemoDeployment(made.directory, made.url, world=worldfile.parse(text.encode(), "demo.yaml"), secrets=applied.secrets)
+
+
+def _copy(template: Deployment, directory: Path, postgres: PostgresServer | None) -> Deployment:
+    shutil.copytree(template.directory, directory)
+    return Deployment(directory, postgres.new(template.url) if postgres else "")
 
 
 @pytest.fixture
-def deployment(empty_template: Deployment, tmp_path: Path) -> Deployment:
+def deployment(request: pytest.FixtureRequest, engine: str, tmp_path: Path) -> Deployment:
     """An initialised deployment without any facts, in a folder of its own."""
-    shutil.copytree(empty_template.directory, tmp_path / "deployment")
-    return Deployment(tmp_path / "deployment")
+    template, postgres = _template(request, engine, "empty")
+    return _copy(template, tmp_path / "deployment", postgres)
 
 
 @pytest.fixture
-def demo(demo_template: DemoDeployment, tmp_path: Path) -> DemoDeployment:
+def demo(request: pytest.FixtureRequest, engine: str, tmp_path: Path) -> DemoDeployment:
     """A deployment with the bundled demo world applied, in a folder of its own."""
-    shutil.copytree(demo_template.directory, tmp_path / "demo")
-    return DemoDeployment(tmp_path / "demo", demo_template.world, demo_template.secrets)
+    template, postgres = _template(request, engine, "demo")
+    assert isinstance(template, DemoDeployment)
+    made = _copy(template, tmp_path / "demo", postgres)
+    return DemoDeployment(made.directory, made.url, world=template.world, secrets=template.secrets)
+
+
+@pytest.fixture(scope="session")
+def blank(request: pytest.FixtureRequest, engine: str) -> Blank:
+    """Makes empty deployments, one for each example of a property."""
+    template, postgres = _template(request, engine, "empty")
+
+    @contextmanager
+    def made() -> Iterator[Deployment]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield _copy(template, Path(folder) / "copy", postgres)
+
+    return made
+
+
+def _template(request: pytest.FixtureRequest, engine: str, kind: str) -> tuple[Deployment, PostgresServer | None]:
+    if engine == "sqlite":
+        return request.getfixturevalue(f"{kind}_template"), None
+    return request.getfixturevalue(f"{kind}_on_postgres"), request.getfixturevalue("postgres")
 
 
 @pytest.fixture

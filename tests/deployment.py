@@ -1,12 +1,10 @@
-"""A deployment for tests: its three files, and an operator's hands on it. Every action takes the test's own time."""
+"""A deployment for tests, on either engine, and an operator's hands on it. Every action takes the test's own time."""
 
 import asyncio
 import json
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -14,13 +12,17 @@ from typing import Any, TypeVar
 
 from multipartner.domain.model import ALL_PERMISSIONS, AppId, Permissions, Secret, SystemUserId
 from multipartner.domain.world import World
-from multipartner.operating import Operator, open_operator
+from multipartner.operating import Operator, backend_of, open_operator
 from multipartner.partnering import worldfile
 from multipartner.partnering.acting import Act
 from multipartner.partnering.applying import Applied, apply_world
 from multipartner.partnering.credentials import Wanted, create_credential
 from multipartner.settings import Settings, load
-from multipartner.storage.trail_reading import export
+from multipartner.storage.backend import Backend
+from multipartner.storage.postgres import WRITERS_LOCK
+from multipartner.storage.tables import metadata
+from multipartner.storage.trail_reading import Filter, export
+from postgres_server import execute, fetch, holding
 
 NOW_S = 1_760_000_000
 """When all test deployments were made (Unix seconds; October 2025): before any real clock that runs a test."""
@@ -32,9 +34,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where one deployment lies. Nothing is held open between calls."""
+    """Where one deployment lies: in files of a folder, or in the database of a `url`. Nothing is held open between calls."""
 
     directory: Path
+    url: str = ""
 
     @property
     def database(self) -> Path:
@@ -49,22 +52,29 @@ class Deployment:
         return self.directory / "master.key"
 
     @property
+    def places(self) -> dict[str, str]:
+        """The settings that name it."""
+        key_file = {"master_key_file": str(self.master_key_file)}
+        if self.url:
+            return {"database": self.url, **key_file}
+        return {"database": str(self.database), "trail": str(self.trail), **key_file}
+
+    @property
     def arguments(self) -> list[str]:
         """Options for the command line."""
-        return [f"--database={self.database}", f"--trail={self.trail}", f"--master-key-file={self.master_key_file}"]
+        return [f"--{name.replace('_', '-')}={value}" for name, value in self.places.items()]
 
     @property
     def environment(self) -> dict[str, str]:
         """The same for a child process."""
-        return {
-            "MULTIPARTNER_DATABASE": str(self.database),
-            "MULTIPARTNER_TRAIL": str(self.trail),
-            "MULTIPARTNER_MASTER_KEY_FILE": str(self.master_key_file),
-        }
+        return {f"MULTIPARTNER_{name.upper()}": value for name, value in self.places.items()}
 
     def settings(self, **overrides: object) -> Settings:
-        files = {"database": self.database, "trail": self.trail, "master_key_file": self.master_key_file}
-        return load(files | overrides)
+        return load(self.places | overrides)
+
+    @property
+    def backend(self) -> Backend:
+        return backend_of(self.settings())
 
     def operate(self, action: Callable[[Operator], Awaitable[Result]]) -> Result:
         """Run one action of an operator: `deployment.operate(lambda o: revoke_share(o.store, ACT, business, solution))`."""
@@ -77,12 +87,40 @@ class Deployment:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Look into the facts."""
+        if self.url:
+            return fetch(self.url, query)
         with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)) as connection:
             return connection.execute(query).fetchall()
 
+    def execute(self, statement: str) -> None:
+        """Change the facts by plain SQL, as a tool that is not ours would."""
+        if self.url:
+            execute(self.url, statement)
+            return
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            connection.execute(statement)
+
+    def dump(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of the facts, by table."""
+        tables = [table.name for table in metadata.sorted_tables]
+        return {name: sorted(self.rows(f"SELECT * FROM {name}"), key=repr) for name in tables}  # noqa: S608 - the schema's
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the writers' lock from another connection."""
+        if self.url:
+            with holding(self.url, f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})"):
+                yield
+            return
+        with closing(sqlite3.connect(self.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+
     def events(self) -> list[dict[str, Any]]:
         """The trail of changes, oldest first."""
-        return [json.loads(line) for line in export(self.trail)]
+        lines: list[str] = []
+        export(self.backend, Filter(), lines.append)
+        return [json.loads(line) for line in lines]
 
     def apply(self, text: str) -> Applied:
         """Apply a world file as `world apply` does; the result has the new apps' secrets."""
@@ -97,7 +135,7 @@ class Deployment:
         return self.operate(lambda o: create_credential(o.store, o.master, ACT, wanted)).text.reveal()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DemoDeployment(Deployment):
     """A deployment with the demo world: the world, and its apps' secrets."""
 
@@ -105,11 +143,8 @@ class DemoDeployment(Deployment):
     secrets: dict[AppId, Secret]
 
 
-@contextmanager
-def copy_of(template: Deployment) -> Iterator[Deployment]:
-    """A copy in a folder of its own, for the examples of a property."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield Deployment(Path(shutil.copytree(template.directory, Path(folder) / "copy")))
+Blank = Callable[[], AbstractContextManager[Deployment]]
+"""Makes an empty deployment, for as long as it is held."""
 
 
 def demo_text() -> str:

@@ -78,6 +78,19 @@ def fetch(url: str, query: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 @contextlib.contextmanager
+def holding(url: str, statement: str) -> Iterator[None]:
+    """Keep a transaction open in which a statement was executed; nothing of it stays."""
+    with asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(url))
+        try:
+            runner.run(connection.execute("BEGIN"))
+            runner.run(connection.execute(statement))
+            yield
+        finally:
+            runner.run(connection.close())
+
+
+@contextlib.contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """Start one, or use the one that is named."""
     named = os.environ.get(NAMED)

@@ -1,6 +1,5 @@
 """Changes of the facts: what gets a new generation, what is refused, what is told."""
 
-import sqlite3
 from typing import Any
 
 import pytest
@@ -11,6 +10,8 @@ from multipartner.crypto.sealing import SealBroken
 from multipartner.domain.model import AppId, BusinessId, CredentialId, SolutionId, Tenant
 from multipartner.partnering import credentials, lives
 from multipartner.partnering.acting import Act, ChangeRefused, Outcome, UnknownEntity
+
+pytestmark = pytest.mark.both_engines
 
 OWNER, PARTNER, STRANGER = AppId("5372200989284704"), AppId("26176007736316621"), AppId("895726466135102")
 USER = "4567798337013316"
@@ -37,9 +38,8 @@ def renewed(deployment: Deployment, before: dict[str, str]) -> set[str]:
     return {row for row, generation in before.items() if now[row] != generation}
 
 
-def facts(deployment: Deployment) -> list[str]:
-    with sqlite3.connect(deployment.database) as connection:
-        return list(connection.iterdump())
+def facts(deployment: Deployment) -> dict[str, list[tuple[Any, ...]]]:
+    return deployment.dump()
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
 """The ring of signing keys, as operators turn it."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,11 +9,13 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployment import ACT, NOW_S, Deployment, copy_of
+from deployment import ACT, NOW_S, Blank, Deployment
 from multipartner.domain.keyring import PUBLISH_AHEAD_S, signing_kid
 from multipartner.partnering import keys
 from multipartner.partnering.acting import Act, ChangeRefused, UnknownEntity
 from multipartner.storage.ports import SigningKeyRecord
+
+pytestmark = pytest.mark.both_engines
 
 LIFETIME_S = 3600
 LONGEST_WINDOW_S = 43_200
@@ -29,6 +30,7 @@ def ring(deployment: Deployment) -> list[SigningKeyRecord]:
         SigningKeyRecord(*row)
         for row in deployment.rows(
             "SELECT kid, public_key, private_sealed, published_at_s, signs_from_s, retired_at_s FROM signing_key"
+            " ORDER BY signs_from_s, kid"
         )
     ]
 
@@ -106,9 +108,7 @@ def test_a_retired_key_does_not_fill_in_for_a_dropped_one(deployment: Deployment
 
 def test_keys_are_listed_while_another_process_writes(deployment: Deployment) -> None:
     """`keys list` waits for no writer: it takes no lock."""
-    with closing(sqlite3.connect(deployment.database, isolation_level=None)) as writer:
-        writer.execute("BEGIN IMMEDIATE")
-
+    with deployment.writing():
         assert list(states(deployment, 0).values()) == ["signing"]
 
 
@@ -179,11 +179,9 @@ STEPS = st.lists(
 
 @given(STEPS)
 @settings(max_examples=25, deadline=None)
-def test_every_window_that_runs_has_a_key_whatever_operators_do(
-    empty_template: Deployment, steps: list[tuple[str, int, int]]
-) -> None:
+def test_every_window_that_runs_has_a_key_whatever_operators_do(blank: Blank, steps: list[tuple[str, int, int]]) -> None:
     """No sequence of rotate, retire and drop leaves a running window without a key to sign it."""
-    with copy_of(empty_template) as deployment:
+    with blank() as deployment:
         second = 0
         for action, passed, choice in steps:
             second += passed

@@ -1,8 +1,6 @@
 """An old world file, applied again over what was ended since."""
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deployment import NOW_S, DemoDeployment, Deployment, copy_of, demo_text
+from deployment import NOW_S, Blank, DemoDeployment, demo_text
 from multipartner.domain import world as w
 from multipartner.domain.model import AppId, BusinessId, SolutionId, SolutionStatus, Tenant
 from multipartner.partnering import lives, worldfile
@@ -18,6 +16,8 @@ from multipartner.partnering.acting import Act
 from multipartner.partnering.applying import apply_world, export_world
 from partnering.test_changes import facts, generations, renewed
 from partnering.test_world_round_trip import worlds
+
+pytestmark = pytest.mark.both_engines
 
 OWNER, PARTNER = AppId("5372200989284704"), AppId("26176007736316621")
 SOLUTION, BOOKS = SolutionId("8249170987505988"), BusinessId("2991847208473997")
@@ -133,8 +133,7 @@ def test_an_export_writes_out_what_is_ended(demo: DemoDeployment) -> None:
 
 def test_a_grant_that_is_not_there_is_not_told_as_revoked(demo: DemoDeployment) -> None:
     """The trail tells of a revoked grant only if one was revoked."""
-    with closing(sqlite3.connect(demo.database)) as connection, connection:
-        connection.execute("DELETE FROM app_grant WHERE business_id = ? AND app_id = ?", (BOOKS, OWNER))
+    demo.execute(f"DELETE FROM app_grant WHERE business_id = '{BOOKS}' AND app_id = '{OWNER}'")  # noqa: S608 - ids of this file
     events = demo.events()
     old = "    wabas: ['3736568475388304', '7886060909223278']\n"
 
@@ -145,11 +144,11 @@ def test_a_grant_that_is_not_there_is_not_told_as_revoked(demo: DemoDeployment) 
 
 @given(worlds(), st.data())
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_an_old_file_moves_only_what_it_says(empty_template: Deployment, world: w.World, data: st.DataObject) -> None:
+def test_an_old_file_moves_only_what_it_says(blank: Blank, world: w.World, data: st.DataObject) -> None:
     """Whatever was ended since, a file applied again leaves each end it does not mention, obeys each it does, and then rests."""
     old = w.normal(world)
     since = data.draw(ended(old))
-    with copy_of(empty_template) as deployment:
+    with blank() as deployment:
         deployment.apply(worldfile.dump(old))
         deployment.operate(lambda o: apply_world(o.store, o.master, LATER, since))
 

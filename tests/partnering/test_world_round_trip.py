@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deployment import ACT, Deployment, copy_of
+from deployment import ACT, Blank
 from multipartner.domain import world as w
 from multipartner.domain.model import Permission, SolutionStatus
 from multipartner.domain.world_rules import problems
@@ -39,6 +40,8 @@ NAMES = st.one_of(
         lambda text: text == text.strip()
     ),
 )
+
+pytestmark = pytest.mark.both_engines
 LIMITS = st.one_of(st.none(), st.integers(1, 10**9))
 
 
@@ -121,10 +124,10 @@ def test_a_world_written_and_read_is_the_same_world(world: w.World) -> None:
 
 @given(worlds())
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_apply_then_export_gives_the_same_world_and_again_changes_nothing(empty_template: Deployment, world: w.World) -> None:
+def test_apply_then_export_gives_the_same_world_and_again_changes_nothing(blank: Blank, world: w.World) -> None:
     """`world export` gives back what was applied, and applying it twice leaves no change, event or new generation."""
     declared = w.normal(world)
-    with copy_of(empty_template) as deployment:
+    with blank() as deployment:
         first = deployment.operate(lambda o: apply_world(o.store, o.master, ACT, declared))
         exported = deployment.operate(lambda o: export_world(o.store))
         seen = deployment.rows("SELECT * FROM change"), deployment.events()
@@ -140,9 +143,9 @@ def test_apply_then_export_gives_the_same_world_and_again_changes_nothing(empty_
 
 @given(worlds(), worlds())
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_a_second_world_only_adds(empty_template: Deployment, one: w.World, two: w.World) -> None:
+def test_a_second_world_only_adds(blank: Blank, one: w.World, two: w.World) -> None:
     """Applying another world keeps all that the first declared, unless it is refused whole and changes nothing."""
-    with copy_of(empty_template) as deployment:
+    with blank() as deployment:
         deployment.operate(lambda o: apply_world(o.store, o.master, ACT, w.normal(one)))
         before = deployment.operate(lambda o: export_world(o.store))
         try:
