@@ -6,8 +6,9 @@ import json
 from deployment import NOW_S, DemoDeployment
 from multipartner.domain.events import EventKind
 from multipartner.domain.model import Instant
+from multipartner.operating import backend_of
 from multipartner.storage.audit import verify
-from multipartner.storage.trail_reading import export
+from multipartner.storage.trail_reading import Filter, export
 from multipartner.wiring import build_service
 
 DAY_S = 86_400
@@ -15,7 +16,9 @@ PATIENCE = 2000
 
 
 def _kinds(demo: DemoDeployment) -> list[str]:
-    return [json.loads(line)["kind"] for line in export(demo.trail)]
+    lines: list[str] = []
+    export(backend_of(demo.settings()), Filter(), lines.append)
+    return [json.loads(line)["kind"] for line in lines]
 
 
 def test_serving_prunes_what_is_older_than_the_setting(demo: DemoDeployment) -> None:
@@ -50,4 +53,4 @@ def test_serving_prunes_what_is_older_than_the_setting(demo: DemoDeployment) -> 
     assert EventKind.WORLD_APPLIED.value in before
     assert EventKind.TRAIL_PRUNED.value in after
     assert EventKind.WORLD_APPLIED.value not in after
-    assert verify(demo.trail).whole
+    assert verify(backend_of(demo.settings())).whole

@@ -14,7 +14,8 @@ from multipartner.storage import tables as t
 from multipartner.storage.audit import verify
 from multipartner.storage.engine import Database, put_events
 from multipartner.storage.ports import StorageUnavailable
-from multipartner.storage.trail_reading import export
+from multipartner.storage.sqlite_backend import SqliteBackend
+from multipartner.storage.trail_reading import Filter, export
 
 if TYPE_CHECKING:
     from storage.conftest import Run, World
@@ -25,7 +26,9 @@ def event(name: str) -> Event:
 
 
 def actors(trail: Path) -> list[str]:
-    return [line.split('"actor":"operator:')[1].split('"')[0] for line in export(trail)]
+    lines: list[str] = []
+    export(SqliteBackend(trail, trail), Filter(), lines.append)
+    return [line.split('"actor":"operator:')[1].split('"')[0] for line in lines]
 
 
 async def change(database: Database, name: str) -> None:
@@ -120,7 +123,7 @@ def test_events_of_changes_reach_the_trail_in_order(on_database: "Run", world: "
     on_database(use)
 
     assert actors(world.trail) == ["a", "b", "c"]
-    report = verify(world.trail, facts_path=world.facts)
+    report = verify(SqliteBackend(world.facts, world.trail))
     assert report.whole
     assert report.pending == 0
 
@@ -134,7 +137,7 @@ def test_a_change_stands_although_the_trail_is_locked(on_database: "Run", world:
             other.execute("BEGIN IMMEDIATE")
             await change(database, "first")
             assert database.outbox_waiting
-            assert verify(world.trail, facts_path=world.facts).pending == 1
+            assert verify(SqliteBackend(world.facts, world.trail)).pending == 1
         await change(database, "second")
         assert not database.outbox_waiting
 
@@ -161,7 +164,7 @@ def test_opening_moves_what_a_crash_left(on_database: "Run", world: "World") -> 
     on_database(nothing)
 
     assert actors(world.trail) == ["moved", "unmoved"]
-    assert verify(world.trail, facts_path=world.facts).whole
+    assert verify(SqliteBackend(world.facts, world.trail)).whole
 
 
 @pytest.mark.parametrize("rubbish", [b"no JSON", b"{}", "text"])
@@ -176,7 +179,7 @@ def test_rubbish_in_the_outbox_stops_no_change(on_database: "Run", world: "World
 
     on_database(use)
 
-    assert verify(world.trail, facts_path=world.facts).pending == 2
+    assert verify(SqliteBackend(world.facts, world.trail)).pending == 2
 
 
 def test_a_restored_backup_loses_no_events(on_database: "Run", world: "World") -> None:
@@ -197,4 +200,4 @@ def test_a_restored_backup_loses_no_events(on_database: "Run", world: "World") -
     on_database(again)
 
     assert actors(world.trail) == ["a", "b", "c", "d"]
-    assert verify(world.trail, facts_path=world.facts).pending == 0
+    assert verify(SqliteBackend(world.facts, world.trail)).pending == 0

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,16 +49,17 @@ def register(app: typer.Typer) -> None:
 
 def verify(call: Call, anchor: _Anchor = None) -> None:
     """Check every link of every chain, and against an anchor every end. Exit code 1 if anything is wrong."""
-    from multipartner.storage import audit  # noqa: PLC0415 - not for --help
+    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
+    from multipartner.storage import audit  # noqa: PLC0415 - as above
 
-    settings = call.existing()
+    backend = backend_of(call.existing())
     known = None
     if anchor is not None:
         try:
             known = audit.read_anchor(anchor.read_bytes())
         except ValueError as error:
             raise fail(f"{anchor}: {error}") from None
-    report = audit.verify(settings.trail_file, known, settings.database)
+    report = audit.verify(backend, known)
     call.tell(msgspec.to_builtins(report) | {"whole": report.whole}, _told(report))
     if not report.whole:
         raise typer.Exit(1)
@@ -66,9 +67,10 @@ def verify(call: Call, anchor: _Anchor = None) -> None:
 
 def anchor(call: Call, file: _Out = None) -> None:
     """Write the head of every chain: keep it where nobody who can write the trail can."""
-    from multipartner.storage import audit  # noqa: PLC0415 - not for --help
+    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
+    from multipartner.storage import audit  # noqa: PLC0415 - as above
 
-    heads = audit.heads(call.existing().trail_file)
+    heads = audit.heads(backend_of(call.existing()))
     text = json.dumps(msgspec.to_builtins(heads), indent=2)
     if file is None:
         call.tell(msgspec.to_builtins(heads), text)
@@ -90,23 +92,39 @@ def export(  # noqa: PLR0913 - one for each option
     since_s: _Since = 0,
 ) -> None:
     """Write events as JSON lines, oldest first. Tokens are not in it, only their ids."""
-    from multipartner.storage.trail_reading import Filter  # noqa: PLC0415 - not for --help
-    from multipartner.storage.trail_reading import export as exported  # noqa: PLC0415 - as above
+    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
+    from multipartner.storage import trail_reading  # noqa: PLC0415 - as above
 
     only = _Only(f"credential:{credential}" if credential else "", frozenset(map(_kind, kind)))
-    lines = filter(only.wants, exported(call.existing().trail_file, Filter(app, solution, business, since_s)))
+    wanted = trail_reading.Filter(app, solution, business, since_s)
+    backend = backend_of(call.existing())
+
+    def write(to: Callable[[str], object]) -> int:
+        count = 0
+
+        def pick(line: str) -> None:
+            nonlocal count
+            if only.wants(line):
+                to(line)
+                count += 1
+
+        trail_reading.export(backend, wanted, pick)
+        return count
+
     if file is None:
-        for line in lines:
-            typer.echo(line)
+        write(typer.echo)
         return
-    call.tell({"file": str(file), "events": (count := _write(file, lines))}, f"written: {file} ({count} events)")
+    with file.open("x", encoding="utf-8") as out:
+        count = write(lambda line: out.write(line + "\n"))
+    call.tell({"file": str(file), "events": count}, f"written: {file} ({count} events)")
 
 
 def tail(call: Call, count: _Count = 20) -> None:
     """Print the last events as JSON lines, oldest first."""
-    from multipartner.storage.trail_reading import tail as last  # noqa: PLC0415 - not for --help
+    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
+    from multipartner.storage.trail_reading import tail as last  # noqa: PLC0415 - as above
 
-    for line in last(call.existing().trail_file, count):
+    for line in last(backend_of(call.existing()), count):
         typer.echo(line)
 
 
@@ -115,14 +133,15 @@ def prune(call: Call, days: _Days = None) -> None:
 
     Nothing else prunes, but `serve`: once a day, where the setting trail_retention_days says how long to keep events.
     """
-    from multipartner.storage.retention import prune as pruned  # noqa: PLC0415 - not for --help
+    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
+    from multipartner.storage.retention import prune as pruned  # noqa: PLC0415 - as above
 
     settings = call.existing()
     kept_days = days or settings.trail_retention_days
     if kept_days is None:
         raise fail("nothing says how long to keep events: give --days, or set MULTIPARTNER_TRAIL_RETENTION_DAYS")
     before_s = call.now_s - kept_days * _DAY_S
-    count = pruned(settings.trail_file, before_s=before_s, at_s=call.now_s, actor=call.act.actor)
+    count = pruned(backend_of(settings), before_s=before_s, at_s=call.now_s, actor=call.act.actor)
     call.tell({"pruned": count}, f"{count} events older than {kept_days} days taken out")
 
 
@@ -150,15 +169,6 @@ def _kind(text: str) -> str:
     near = difflib.get_close_matches(text, kinds, 1)
     meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}"
     raise fail(f"--kind: no such kind of event; {meant}")
-
-
-def _write(file: Path, lines: Iterator[str]) -> int:
-    count = 0
-    with file.open("x", encoding="utf-8") as out:
-        for line in lines:
-            out.write(line + "\n")
-            count += 1
-    return count
 
 
 def _told(report: "Report") -> str:

@@ -120,10 +120,11 @@ def _keys(settings: "Settings", now_s: int) -> str:
 
 
 def _trail(settings: "Settings", _now_s: int) -> str:
-    from multipartner.partnering.acting import ChangeRefused  # noqa: PLC0415 - not for --help
+    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
+    from multipartner.partnering.acting import ChangeRefused  # noqa: PLC0415 - as above
     from multipartner.storage import audit  # noqa: PLC0415 - as above
 
-    report = audit.verify(settings.trail_file, None, settings.database)
+    report = audit.verify(backend_of(settings))
     if not report.whole:
         raise ChangeRefused(f"{len(report.findings)} findings; run `multipartner audit verify`")
     if report.pending:
@@ -132,10 +133,11 @@ def _trail(settings: "Settings", _now_s: int) -> str:
 
 
 def _clock(settings: "Settings", now_s: int) -> str:
-    from multipartner.partnering.acting import ChangeRefused  # noqa: PLC0415 - not for --help
+    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
+    from multipartner.partnering.acting import ChangeRefused  # noqa: PLC0415 - as above
     from multipartner.storage.trail_reading import tail  # noqa: PLC0415 - as above
 
-    last = tail(settings.trail_file, 1)
+    last = tail(backend_of(settings), 1)
     ahead_s = json.loads(last[0]).get("at_s", 0) - now_s if last else 0
     if ahead_s > _SKEW_S:
         raise ChangeRefused(f"the clock is {ahead_s} s behind the newest event of the trail: set it, tokens expire by it")

@@ -34,12 +34,13 @@ def register(app: typer.Typer) -> None:
 def explain(call: Call, trace_id: _TraceId) -> None:
     """Say which station refused a request, by which rule, on which fact, since when, and what to do; or what it got."""
     from multipartner.domain.events import RefusalRecord  # noqa: PLC0415 - not for --help
+    from multipartner.operating import backend_of  # noqa: PLC0415 - as above
     from multipartner.storage.trail_reading import find_trace  # noqa: PLC0415 - as above
 
     settings = call.existing()
     if _FORM.fullmatch(trace_id) is None:
         raise fail("that is no trace id: it is `fbtrace_id` of an answer, 23 characters that begin with A")
-    found = find_trace(settings.trail_file, trace_id)
+    found = find_trace(backend_of(settings), trace_id)
     if isinstance(found, RefusalRecord):
         names = _names(call, found)
         made = _made_so(settings, found)
@@ -76,12 +77,20 @@ def _refused(record: "RefusalRecord", made: "MadeSo | None", names: Names) -> di
 
 
 def _made_so(settings: "Settings", record: "RefusalRecord") -> "MadeSo | None":
-    from multipartner.cli.made_so import is_made, made_so, narrowest  # noqa: PLC0415 - not for --help
+    from multipartner.cli.made_so import is_made, made_so, may_make, narrowest  # noqa: PLC0415 - not for --help
+    from multipartner.operating import backend_of  # noqa: PLC0415 - as above
     from multipartner.storage.trail_reading import export  # noqa: PLC0415 - as above
 
     if not is_made(record.reason):
         return None
-    return made_so(record, export(settings.trail_file, narrowest(record)))
+    makers: list[str] = []
+
+    def keep(line: str) -> None:
+        if may_make(record.reason, line):
+            makers.append(line)
+
+    export(backend_of(settings), narrowest(record), keep)
+    return made_so(record, makers)
 
 
 def _names(call: Call, of: "RefusalRecord | Event") -> Names:

@@ -69,13 +69,17 @@ def narrowest(record: RefusalRecord) -> Filter:
     return Filter(**{name: getattr(record, name) for name in ("app_id", "solution_id", "business_id") if name in shared})
 
 
+def may_make(reason: Reason, line: str) -> bool:
+    """Whether an event, as `export` writes it, is of a kind that makes it; most of a trail is not."""
+    return any(f'"{maker.kind.value}"' in line for maker in _MAKERS[reason])
+
+
 def made_so(record: RefusalRecord, lines: Iterable[str]) -> MadeSo | None:
     """Find the newest change up to the refusal among events as `export` writes them; None if the trail does not have it."""
     makers = _MAKERS[record.reason]
-    names = tuple(f'"{maker.kind.value}"' for maker in makers)
     found: MadeSo | None = None
     for line in lines:
-        if not any(name in line for name in names):
+        if not may_make(record.reason, line):
             continue
         try:
             event = msgspec.json.decode(line, type=Event)

@@ -4,36 +4,28 @@ Whoever can write the file can compute hashes too. So heads are exported (`heads
 such an anchor a rewritten chain, a cut end and an older copy put back are found as well.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
+from multipartner.storage.backend import Backend
 from multipartner.storage.chain import CHANGES, GENESIS, Head, Line, link, read_line
-from multipartner.storage.compiled import sqlite_text
 from multipartner.storage.retention import last_pruning
 from multipartner.storage.tables import outbox, trail_event
-from multipartner.storage.trail_reading import reading
+from multipartner.storage.trail_reading import ROWS_AT_ONCE
 
-_ROWS: Final = sqlite_text(
-    sa.select(
-        trail_event.c.chain,
-        trail_event.c.seq,
-        trail_event.c.at_s,
-        trail_event.c.trace_id,
-        trail_event.c.body,
-        trail_event.c.hash,
-    ).order_by(trail_event.c.chain, trail_event.c.seq)
-)
+_ROWS: Final = sa.select(
+    trail_event.c.chain, trail_event.c.seq, trail_event.c.at_s, trail_event.c.trace_id, trail_event.c.body, trail_event.c.hash
+).order_by(trail_event.c.chain, trail_event.c.seq)
 _last = sa.select(trail_event.c.chain, sa.func.max(trail_event.c.seq).label("seq")).group_by(trail_event.c.chain).subquery()
-_HEADS: Final = sqlite_text(
+_HEADS: Final = (
     sa.select(trail_event.c.chain, trail_event.c.seq, trail_event.c.hash)
     .join(_last, sa.and_(_last.c.chain == trail_event.c.chain, _last.c.seq == trail_event.c.seq))
     .order_by(trail_event.c.chain)
 )
-_PENDING: Final = sqlite_text(sa.select(sa.func.count(outbox.c.id)))
+_PENDING: Final = sa.select(sa.func.count(outbox.c.id))
 
 
 class AnchorHead(msgspec.Struct, frozen=True):
@@ -56,13 +48,13 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What `verify` saw. `pruned`: up to where retention took each chain; `pending`: rows in the outbox (None: not asked)."""
+    """What `verify` saw. `pruned`: up to where retention took each chain; `pending`: events that wait in the outbox."""
 
     chains: int
     events: int
     findings: tuple[Finding, ...]
     pruned: dict[str, int]
-    pending: int | None
+    pending: int
 
     @property
     def whole(self) -> bool:
@@ -70,7 +62,7 @@ class Report(msgspec.Struct, frozen=True):
         return not self.findings
 
 
-class _Row(msgspec.Struct, frozen=True, array_like=True):
+class _Row(msgspec.Struct, frozen=True, gc=False):
     chain: str
     seq: int
     at_s: int
@@ -97,13 +89,13 @@ class _Walk:
     def find(self, chain: str, seq: int, text: str) -> None:
         self.findings.append(Finding(chain, seq, text))
 
-    def see(self, values: tuple[object, ...]) -> None:
+    def see(self, values: Sequence[object]) -> None:
         """Check one row against the one before it."""
         self.events += 1
         if tuple(map(type, values)) != _FORM:  # SQLite keeps whatever somebody puts into a column
             self.find(str(values[0]), 0, f"the row of seq {values[1]} is not of the trail's form")
             return
-        row = msgspec.convert(values, _Row)
+        row = _Row(*values)  # type: ignore[arg-type] # looked at just now
         start = self._pruned.get(row.chain, Head())
         if row.seq <= start.seq:  # pruning was interrupted; the next one takes it
             self._check_body(row)
@@ -164,35 +156,37 @@ class _Walk:
             self.find(chain, pruned.seq, "the anchor has another hash: the chain was rewritten before it was pruned")
 
 
-def verify(trail_path: Path, anchor: Anchor | None = None, facts_path: Path | None = None) -> Report:
-    """Check every link of every chain; with an anchor also the ends; with the facts' file also count what waits in the outbox.
+def verify(backend: Backend, anchor: Anchor | None = None) -> Report:
+    """Check every link of every chain; with an anchor also the ends. Counts what waits in the outbox of the facts.
 
-    Raises StorageUnavailable when a file cannot be read.
+    Raises StorageUnavailable when trail or facts cannot be read. Not for a running event loop.
     """
-    with reading(trail_path) as connection:
-        connection.execute("BEGIN")
+
+    def ask(connection: sa.Connection) -> tuple[_Walk, dict[str, Head]]:
         pruned = last_pruning(connection)
         walk = _Walk(pruned, anchor or {})
-        for values in connection.execute(_ROWS):
+        for values in connection.execute(_ROWS, execution_options=ROWS_AT_ONCE):
             walk.see(values)
         walk.check_chains()
-    pending = None
-    if facts_path is not None:
-        with reading(facts_path) as connection:
-            pending = int(connection.execute(_PENDING).fetchall()[0][0])
+        return walk, pruned
+
+    walk, pruned = backend.in_trail(ask)
     return Report(
         chains=len(walk.heads),
         events=walk.events,
         findings=tuple(walk.findings),
         pruned={chain: head.seq for chain, head in pruned.items() if head.hash != GENESIS},
-        pending=pending,
+        pending=backend.in_facts(lambda connection: connection.execute(_PENDING).scalar_one()),
     )
 
 
-def heads(trail_path: Path) -> dict[str, AnchorHead]:
-    """Return the head of every chain, to be kept where the trail's writer cannot reach. Raises StorageUnavailable."""
-    with reading(trail_path) as connection:
-        return {chain: AnchorHead(seq, hash_.hex()) for chain, seq, hash_ in connection.execute(_HEADS)}
+def heads(backend: Backend) -> dict[str, AnchorHead]:
+    """Return the head of every chain, to be kept where the trail's writer cannot reach.
+
+    Raises StorageUnavailable. Not for a running event loop.
+    """
+    rows = backend.in_trail(lambda connection: connection.execute(_HEADS).all())
+    return {chain: AnchorHead(seq, hash_.hex()) for chain, seq, hash_ in rows}
 
 
 def read_anchor(text: bytes) -> dict[str, AnchorHead]:

@@ -1,18 +1,14 @@
 """Hash chains of the trail: how a link is computed, and the one way to append to the chain that all processes share."""
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from functools import lru_cache
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
-from multipartner.storage.compiled import sqlite_text
-from multipartner.storage.ports import TrailUnavailable
+from multipartner.domain.events import Event, EventKind
 from multipartner.storage.tables import trail_event
 
 CHANGES: Final = "changes"
@@ -20,6 +16,8 @@ CHANGES: Final = "changes"
 
 GENESIS: Final = bytes(32)
 """What the first link of a chain holds on to."""
+
+_ROWS_AT_ONCE: Final = 500
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -38,13 +36,6 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     outbox_id: int | None = None
 
 
-class OutboxRow(msgspec.Struct, frozen=True, gc=False):
-    """A waiting event: its JSON under its id in the outbox."""
-
-    id: int
-    body: bytes
-
-
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """An event as it stands in the trail, kinds that this version does not know included; see `domain.events.Event`."""
 
@@ -60,17 +51,16 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _line_decoder = msgspec.json.Decoder(Line)
 
-_HEAD: Final = sqlite_text(
+HEAD: Final = (
     sa.select(trail_event.c.seq, trail_event.c.hash)
     .where(trail_event.c.chain == sa.bindparam("chain", type_=sa.Text))
     .order_by(trail_event.c.seq.desc())
-    .limit(1)
+    .limit(sa.literal_column("1"))
 )
-_BY_OUTBOX_ID: Final = sqlite_text(
-    sa.select(trail_event.c.body).where(trail_event.c.outbox_id == sa.bindparam("outbox_id", type_=sa.BigInteger))
-)
-_COLUMNS: Final = ", ".join(column.name for column in trail_event.columns)
-_ROW: Final = f"({', '.join('?' * len(trail_event.columns))})"
+"""The last link of a chain: no row, or seq and hash."""
+
+COLUMNS: Final = tuple(column.name for column in trail_event.columns)
+"""In this order `linked` gives the values of a row."""
 
 
 def link(previous: bytes, chain: str, seq: int, body: bytes) -> bytes:
@@ -80,25 +70,8 @@ def link(previous: bytes, chain: str, seq: int, body: bytes) -> bytes:
     return hashlib.sha256(b"".join((previous, sizes[0], name, seq.to_bytes(8, "big"), sizes[1], body))).digest()
 
 
-def head_of(connection: sqlite3.Connection, chain: str) -> Head:
-    """Read the last link of a chain."""
-    rows = connection.execute(_HEAD, {"chain": chain}).fetchall()
-    return Head(*rows[0]) if rows else Head()
-
-
-def insert(connection: sqlite3.Connection, chain: str, head: Head, entries: Sequence[Entry]) -> Head:
-    """Append to `head` in ONE statement and return the new head.
-
-    Outside a transaction the statement is one: all of it is durable or nothing is. It also lets go of the interpreter lock only
-    once, where a statement for each row would wait for a busy event loop each time.
-    """
-    values, after = linked(chain, head, entries)
-    connection.execute(insert_text(len(entries)), values)
-    return after
-
-
 def linked(chain: str, head: Head, entries: Sequence[Entry]) -> tuple[list[object], Head]:
-    """Link entries to `head`: the parameters for `insert_text`, and the head after them."""
+    """Link entries to `head`: the values of their rows, one row after the other, and the head after them."""
     seq, last = head.seq, head.hash
     values: list[object] = []
     for entry in entries:
@@ -108,81 +81,70 @@ def linked(chain: str, head: Head, entries: Sequence[Entry]) -> tuple[list[objec
     return values, Head(seq, last)
 
 
-@lru_cache(maxsize=512)
-def insert_text(rows: int) -> str:
-    """Return the statement that appends so many events."""
-    return f"INSERT INTO {trail_event.name} ({_COLUMNS}) VALUES {', '.join([_ROW] * rows)}"  # noqa: S608 - names of the schema
+def head_of(connection: sa.Connection, chain: str) -> Head:
+    """Read the last link of a chain."""
+    row = connection.execute(HEAD, {"chain": chain}).first()
+    return Head(*row) if row else Head()
 
 
 @contextmanager
-def locked(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold the trail file's write lock; commit on a clean exit, roll back on an exception."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+def locked(connection: sa.Connection) -> Iterator[None]:
+    """One transaction of whoever may append to the shared chain: of all processes one at a time. Commits on a clean exit.
+
+    On SQLite it is the file's write lock, which the engine's transactions begin with.
+    """
+    with connection.begin():
+        _lock(connection)
         yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
-def append_change(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+def append_change(connection: sa.Connection, entries: Sequence[Entry]) -> None:
     """Append to the shared chain, with `locked` held: the head is read under the lock, so writers never fork the chain."""
-    head = head_of(connection, CHANGES)
-    for start in range(0, len(entries), 256):
-        head = insert(connection, CHANGES, head, entries[start : start + 256])
+    _append(connection, CHANGES, head_of(connection, CHANGES), entries)
 
 
-def connect(path: Path, busy_s: float, *, durable: bool = True) -> sqlite3.Connection:
-    """Open an existing trail file for writing, by one thread at a time; raises sqlite3.Error."""
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw",
-        uri=True,
-        timeout=busy_s,
-        isolation_level=None,
-        cached_statements=300,
-        check_same_thread=False,
-    )
-    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-    return connection
+def append_events(connection: sa.Connection, events: Sequence[Event]) -> None:
+    """Append events to the shared chain within the transaction that is open.
+
+    From here until its end nobody else appends. On PostgreSQL the transaction has to be READ COMMITTED, so that it sees the head
+    of whoever had the lock before.
+    """
+    if events:
+        _lock(connection)
+        append_change(connection, [entry_of_event(event) for event in events])
 
 
-class TrailFile:
-    """The trail as the outbox sees it. Each call opens the file anew: changes are rare, and any thread may come."""
+def open_writer(connection: sa.Connection, chain: str, at_s: int) -> Head:
+    """Begin a writer's chain, and say so in the shared one, in one transaction; return its head. Of a chain there is: the head.
 
-    def __init__(self, path: Path, busy_s: float = 2.0) -> None:
-        self._path = path
-        self._busy_s = busy_s
+    `at_s` is Unix seconds.
+    """
+    entry = _entry_of_writer(EventKind.WRITER_OPENED, chain, at_s, {})
+    with locked(connection):
+        head = head_of(connection, chain)
+        if head.seq:
+            return head
+        append_change(connection, [entry])
+        return _append(connection, chain, head, [entry])
 
-    def take(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
-        """Append the events that are not there yet; return the rows that now are, in order.
 
-        Stops before a row whose id another event has. Raises TrailUnavailable; then nothing was appended.
-        """
-        try:
-            with closing(connect(self._path, self._busy_s)) as connection, locked(connection):
-                fresh: list[Entry] = []
-                taken: list[OutboxRow] = []
-                for row in rows:
-                    known = connection.execute(_BY_OUTBOX_ID, {"outbox_id": row.id}).fetchall()
-                    if known and known[0][0] != row.body:
-                        break
-                    if not known:
-                        fresh.append(entry_of(row.body, row.id))
-                    taken.append(row)
-                append_change(connection, fresh)
-                return taken
-        except sqlite3.Error as error:
-            raise TrailUnavailable(f"the trail cannot be written: {error}") from error
-        except (msgspec.MsgspecError, TypeError) as error:
-            raise TrailUnavailable("the outbox holds something that is no event") from error
+def close_writer(connection: sa.Connection, chain: str, at_s: int) -> None:
+    """Say in the shared chain where a writer's ended; `at_s` is Unix seconds."""
+    with locked(connection):
+        head = head_of(connection, chain)
+        told = {"seq": str(head.seq), "head": head.hash.hex()}
+        append_change(connection, [_entry_of_writer(EventKind.WRITER_CLOSED, chain, at_s, told)])
 
 
 def entry_of(body: bytes, outbox_id: int | None = None) -> Entry:
-    """Make an entry of an event's JSON."""
+    """Make an entry of an event's JSON. Raises msgspec.MsgspecError or TypeError for anything else."""
     line = _line_decoder.decode(body)
     return Entry(line.at_s, line.trace_id, body, outbox_id)
+
+
+def entry_of_event(event: Event) -> Entry:
+    """Make an entry of an event."""
+    return Entry(event.at_s, event.trace_id, msgspec.json.encode(event))
 
 
 def read_line(body: bytes) -> Line | None:
@@ -191,3 +153,23 @@ def read_line(body: bytes) -> Line | None:
         return _line_decoder.decode(memoryview(body))
     except (msgspec.MsgspecError, TypeError, UnicodeDecodeError):
         return None
+
+
+def _append(connection: sa.Connection, chain: str, head: Head, entries: Sequence[Entry]) -> Head:
+    width = len(COLUMNS)
+    for start in range(0, len(entries), _ROWS_AT_ONCE):
+        values, head = linked(chain, head, entries[start : start + _ROWS_AT_ONCE])
+        rows = (values[place : place + width] for place in range(0, len(values), width))
+        connection.execute(sa.insert(trail_event), [dict(zip(COLUMNS, row, strict=True)) for row in rows])
+    return head
+
+
+def _lock(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        from multipartner.storage.postgres import TRAIL_LOCK  # noqa: PLC0415 - its driver is an extra
+
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(TRAIL_LOCK)))
+
+
+def _entry_of_writer(kind: EventKind, chain: str, at_s: int, told: dict[str, str]) -> Entry:
+    return entry_of_event(Event(kind, at_s, f"writer:{chain}", detail={"writer": chain, **told}))
