@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from multipartner.domain.model import AppId, BusinessId, SolutionId, Tenant
 from multipartner.storage import tables as t
 from multipartner.storage.engine import Database
+from postgres_server import PostgresServer
+
+if TYPE_CHECKING:
+    from storage.engines import Engine, OnPostgres
 
 Result = TypeVar("Result")
 
@@ -146,3 +150,42 @@ def on_database(world: World) -> Run:
         return asyncio.run(opened())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def postgres_world(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a PostgreSQL database with the small world in it, to copy."""
+    from multipartner.storage.postgres import Postgres  # noqa: PLC0415 - slow to import, and not every test's
+    from multipartner.storage.postgres_engine import PostgresDatabase, migrate  # noqa: PLC0415 - as above
+
+    url = postgres.new()
+    folder = tmp_path_factory.mktemp("nowhere")
+
+    async def make() -> None:
+        await migrate(Postgres(url))
+        database = PostgresDatabase(Postgres(url))
+        async with database.transaction() as connection:
+            await _seed(connection, World(folder, folder))
+        await database.close()
+
+    asyncio.run(make())
+    return url
+
+
+@pytest.fixture
+def on_postgres(postgres: PostgresServer, postgres_world: str) -> "OnPostgres":
+    """The small world in a PostgreSQL database of its own."""
+    from storage.engines import OnPostgres  # noqa: PLC0415 - it imports this module
+
+    return OnPostgres(postgres.new(postgres_world))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest) -> "Engine":
+    """The small world on each of the engines."""
+    from storage.engines import OnSqlite  # noqa: PLC0415 - it imports this module
+
+    if request.param == "sqlite":
+        return OnSqlite(request.getfixturevalue("world"))
+    made: OnPostgres = request.getfixturevalue("on_postgres")
+    return made

@@ -1,107 +1,71 @@
-"""The change feed: when a change is noticed, and when caches must stop. Boot time is passed by hand."""
+"""The change feed: when a change is noticed, and when caches must stop; on both engines. Boot time is passed by hand."""
 
-import asyncio
-import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import sqlalchemy as sa
 
 from multipartner.storage import tables as t
-from multipartner.storage.doorbell import bell_path
-from multipartner.storage.engine import Database
-from multipartner.storage.ports import Change, ChangeKind, StorageUnavailable
-from multipartner.storage.sqlite import CHECK_EVERY_NS, SqliteReader
+from multipartner.storage.ports import Change, ChangeKind
+from storage.engines import change, on_reader, updated
 
 if TYPE_CHECKING:
-    from storage.conftest import Run, World
+    from storage.engines import Engine
 
 EVERYTHING = (Change(ChangeKind.EVERYTHING),)
-START = 10**12
 
 
-@pytest.fixture
-def reader(world: "World") -> Iterator[SqliteReader]:
-    opened = SqliteReader(world.facts)
-    assert opened.poll(START) == ()
-    yield opened
-    opened.close()
+def test_a_foreign_writer_is_seen_soon(engine: "Engine") -> None:
+    """Whoever writes with plain SQL is obeyed after the next look, at most 50 ms or 250 ms later: the triggers feed it."""
 
+    async def use(reader: Any) -> Sequence[Change]:
+        await engine.write("UPDATE credential SET revoked_at_s = 5 WHERE id = :credential", "DELETE FROM connection")
+        return await engine.soon(reader)
 
-def foreign(world: "World", *statements: str) -> None:
-    """Write as the sqlite3 shell would: no bell, and foreign keys off as by default. Parameters: the world's ids."""
-    with closing(sqlite3.connect(world.facts, isolation_level=None)) as connection:
-        for statement in statements:
-            connection.execute(statement, world._asdict() | {"facts": "", "trail": ""})
-
-
-def change_share(world: "World") -> Any:
-    async def use(database: Database) -> None:
-        async with database.transaction() as connection:
-            await connection.execute(sa.update(t.share).where(t.share.c.solution_id == world.solution).values(status="WITHDRAWN"))
-
-    return use
-
-
-def test_our_change_is_seen_by_the_very_next_poll(on_database: "Run", world: "World", reader: SqliteReader) -> None:
-    """Once a change is acknowledged the next request obeys it, with no time passing at all."""
-    on_database(change_share(world))
-
-    assert reader.poll(START) == (Change(ChangeKind.SHARE, world.solution, world.customer),)
-    assert reader.poll(START) == ()
-
-
-def test_a_change_by_another_process_is_seen_by_the_very_next_poll(world: "World", reader: SqliteReader) -> None:
-    """The bell rings across processes."""
-    program = (
-        "import asyncio, sys, pathlib, sqlalchemy as sa\n"
-        "from multipartner.storage.engine import Database\n"
-        "async def main():\n"
-        "    database = await Database.open(*map(pathlib.Path, sys.argv[1:]))\n"
-        "    async with database.transaction() as connection:\n"
-        "        await connection.execute(sa.text(\"UPDATE solution SET status = 'DEACTIVATED'\"))\n"
-        "    await database.close()\n"
-        "asyncio.run(main())\n"
-    )
-    subprocess.run([sys.executable, "-c", program, str(world.facts), str(world.trail)], check=True, timeout=60)
-
-    assert reader.poll(START) == (Change(ChangeKind.SOLUTION, world.solution),)
-
-
-def test_a_foreign_writer_is_seen_within_50_ms(world: "World", reader: SqliteReader) -> None:
-    """Whoever writes with plain SQL is obeyed 50 ms later: the triggers feed it, the data version tells of it."""
-    foreign(world, "UPDATE credential SET revoked_at_s = 5 WHERE id = :credential", "DELETE FROM connection")
-
-    assert reader.poll(START + CHECK_EVERY_NS - 1) == ()
-    assert reader.poll(START + CHECK_EVERY_NS) == (
+    world = engine.world
+    assert on_reader(engine, use) == (
         Change(ChangeKind.CREDENTIAL, world.credential),
         Change(ChangeKind.CONNECTION, world.owner_app, world.customer),
     )
 
 
-def test_a_rolled_back_change_is_no_change(on_database: "Run", world: "World", reader: SqliteReader) -> None:
-    """An exception leaves the facts, the feed and the outbox as they were."""
+def test_our_change_is_told_once(engine: "Engine") -> None:
+    """A change is told once, however often the feed is asked afterwards."""
 
-    async def use(database: Database) -> None:
-        async with database.transaction() as connection:
+    async def use(reader: Any) -> list[Sequence[Change]]:
+        await change(engine, updated(t.share, status="WITHDRAWN"))
+        return [await engine.soon(reader) for _ in range(2)]
+
+    assert on_reader(engine, use) == [(Change(ChangeKind.SHARE, engine.world.solution, engine.world.customer),), ()]
+
+
+def test_a_rolled_back_change_is_no_change(engine: "Engine") -> None:
+    """An exception leaves the facts and the feed as they were; the number it used up is not missed by the next change."""
+
+    async def use(reader: Any) -> None:
+        async def broken(connection: Any) -> None:
             await connection.execute(sa.delete(t.connection))
             raise LookupError
 
-    with pytest.raises(LookupError):
-        on_database(use)
+        with pytest.raises(LookupError):
+            await change(engine, broken)
 
-    assert reader.poll(START) == ()
-    assert asyncio.run(reader.facts(world.tenant)).connected
+        assert await engine.soon(reader) == ()
+        assert (await reader.facts(engine.world.tenant)).connected
+        await change(engine, updated(t.solution, name="New"))
+        assert await engine.soon(reader) == (Change(ChangeKind.SOLUTION, engine.world.solution),)
+
+    on_reader(engine, use)
 
 
-_THEN_1001: Final = (
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001) "
-    "INSERT INTO change (kind, key1, key2) SELECT 'app', i, '' FROM n"
-)
+def _then(count: int) -> str:
+    return (
+        "INSERT INTO change (kind, key1, key2) WITH RECURSIVE n(i) AS "
+        f"(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT 'app', cast(i AS text), '' FROM n"  # noqa: S608 - a test's own words
+    )
+
+
 _WITHDRAWN: Final = "UPDATE share SET status = 'WITHDRAWN'"
 
 
@@ -110,83 +74,32 @@ _WITHDRAWN: Final = "UPDATE share SET status = 'WITHDRAWN'"
     [
         [_WITHDRAWN, "DELETE FROM change"],
         [_WITHDRAWN, _WITHDRAWN, "DELETE FROM change WHERE revision < (SELECT max(revision) FROM change)"],
-        [_THEN_1001],
+        [_then(1001)],
+        [_then(10_000)],
         ["INSERT INTO change (kind, key1, key2) VALUES ('of a newer version', '', '')"],
         ["UPDATE change SET key1 = 'x' WHERE revision = (SELECT max(revision) FROM change)"],
     ],
-    ids=["feed emptied", "feed pruned past us", "more than 1,000", "unknown kind", "another history"],
+    ids=["feed emptied", "feed pruned past us", "more than 1,000", "10,000", "unknown kind", "another history"],
 )
-def test_what_cannot_be_told_apart_is_everything(world: "World", reader: SqliteReader, statements: Sequence[str]) -> None:
+def test_what_cannot_be_told_apart_is_everything(engine: "Engine", statements: Sequence[str]) -> None:
     """A reader that cannot know what it missed drops all it has, once."""
-    foreign(world, *statements)
 
-    later = START + CHECK_EVERY_NS
-    assert reader.poll(later) == EVERYTHING
-    foreign(world, "UPDATE solution SET name = 'New'")
-    assert reader.poll(later + CHECK_EVERY_NS) in (EVERYTHING, (Change(ChangeKind.SOLUTION, world.solution),))
-    assert reader.poll(later + 2 * CHECK_EVERY_NS) == ()
+    async def use(reader: Any) -> None:
+        await engine.write(*statements)
+        assert EVERYTHING[0] in await engine.soon(reader)
+        await engine.soon(reader)
+        await engine.write("UPDATE solution SET name = 'New'")
+        assert await engine.soon(reader) in (EVERYTHING, (Change(ChangeKind.SOLUTION, engine.world.solution),))
+        assert await engine.soon(reader) == ()
+
+    on_reader(engine, use)
 
 
-def test_exactly_1000_changes_are_told(world: "World", reader: SqliteReader) -> None:
+def test_exactly_1000_changes_are_told(engine: "Engine") -> None:
     """A thousand changes at once are still told one by one."""
-    foreign(
-        world,
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
-        " INSERT INTO change (kind, key1, key2) SELECT 'app', i, '' FROM n",
-    )
 
-    assert len(reader.poll(START + CHECK_EVERY_NS)) == 1000
+    async def use(reader: Any) -> int:
+        await engine.write(_then(1000))
+        return len(await engine.soon(reader))
 
-
-def test_a_replaced_database_is_opened_anew(world: "World", reader: SqliteReader) -> None:
-    """A backup put in the file's place is what the next answers come from."""
-    copy = world.facts.with_name("copy.db")
-    with closing(sqlite3.connect(world.facts)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-        target.execute("UPDATE share SET status = 'WITHDRAWN'")
-        target.commit()
-    copy.rename(world.facts)
-
-    assert reader.poll(START + CHECK_EVERY_NS) == EVERYTHING
-    share = asyncio.run(reader.facts(world.tenant)).share
-    assert share is not None
-    assert not share.active
-
-
-def test_a_replaced_bell_is_heard_again(on_database: "Run", world: "World", reader: SqliteReader) -> None:
-    """A bell that somebody deleted is hung anew, and heard after 50 ms."""
-    bell_path(world.facts).unlink()
-    on_database(change_share(world))
-
-    assert reader.poll(START + CHECK_EVERY_NS) == EVERYTHING
-    on_database(change_share(world))
-    assert reader.poll(START + CHECK_EVERY_NS) == (Change(ChangeKind.SHARE, world.solution, world.customer),)
-
-
-def test_an_unconfirmed_feed_stops_answering(world: "World") -> None:
-    """A cache may answer for `stale_for_s` after the last confirmation, not a nanosecond longer; then all is dropped."""
-    with closing(SqliteReader(world.facts, stale_for_s=0.2)) as reader:
-        assert reader.poll(START) == ()
-        hidden = world.facts.with_name("hidden.db")
-        world.facts.rename(hidden)
-
-        assert reader.poll(START + CHECK_EVERY_NS) == ()
-        assert reader.poll(START + 200_000_000) == ()
-        with pytest.raises(StorageUnavailable):
-            reader.poll(START + 200_000_001)
-        assert reader.lag_s(START + 200_000_001) == pytest.approx(0.2)
-        with pytest.raises(StorageUnavailable):
-            reader.poll(START + 200_000_002)
-
-        hidden.rename(world.facts)
-        assert reader.poll(START + 200_000_003) == EVERYTHING
-        assert reader.poll(START + 200_000_004) == ()
-
-
-def test_a_ring_that_cannot_be_followed_stops_answering_at_once(on_database: "Run", world: "World", reader: SqliteReader) -> None:
-    """An acknowledged change whose rows cannot be read is not overlooked, however fresh the last confirmation."""
-    on_database(change_share(world))
-    world.facts.rename(world.facts.with_name("hidden.db"))
-
-    with pytest.raises(StorageUnavailable):
-        reader.poll(START)
+    assert on_reader(engine, use) == 1000

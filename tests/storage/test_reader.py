@@ -1,10 +1,8 @@
-"""The read side: what it answers."""
+"""The read side: what it answers, on both engines."""
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,30 +10,17 @@ from multipartner.domain.model import ALL_PERMISSIONS, MANAGEMENT_ONLY, Business
 from multipartner.storage.ports import StorageUnavailable
 from multipartner.storage.rows import LimitDefaults
 from multipartner.storage.sqlite import SqliteReader
+from storage.engines import on_reader
 
 if TYPE_CHECKING:
     from storage.conftest import World
-START = 10**12
+    from storage.engines import Engine
 
 
-@pytest.fixture
-def reader(world: "World") -> Iterator[SqliteReader]:
-    opened = SqliteReader(world.facts)
-    assert opened.poll(START) == ()
-    yield opened
-    opened.close()
-
-
-def foreign(world: "World", *statements: str) -> None:
-    """Write as the sqlite3 shell would: no bell, and foreign keys off as by default. Parameters: the world's ids."""
-    with closing(sqlite3.connect(world.facts, isolation_level=None)) as connection:
-        for statement in statements:
-            connection.execute(statement, world._asdict() | {"facts": "", "trail": ""})
-
-
-def test_facts_of_a_tenant_are_all_there(world: "World", reader: SqliteReader) -> None:
+def test_facts_of_a_tenant_are_all_there(engine: "Engine") -> None:
     """One question answers everything that decides about a tenant, the latest change among it."""
-    facts = asyncio.run(reader.facts(world.tenant))
+    world = engine.world
+    facts = on_reader(engine, lambda reader: reader.facts(world.tenant))
 
     assert facts.tenant == world.tenant
     assert not facts.app_suspended
@@ -52,108 +37,123 @@ def test_facts_of_a_tenant_are_all_there(world: "World", reader: SqliteReader) -
     assert facts.changed_at_s == 1500
 
 
-def test_wabas_come_in_ascending_text_order(world: "World", reader: SqliteReader) -> None:
+def test_wabas_come_in_ascending_text_order(engine: "Engine") -> None:
     """The same share always lists its WABAs in the same order, or two replicas would sign two tokens."""
-    foreign(
-        world,
-        "INSERT INTO waba VALUES ('9', :customer, ''), ('10', :customer, '')",
-        "INSERT INTO share_waba VALUES (:customer, :solution, '9'), (:customer, :solution, '10')",
-    )
 
-    share = asyncio.run(reader.facts(world.tenant)).share
+    async def use(reader: Any) -> Any:
+        await engine.write(
+            "INSERT INTO waba VALUES ('9', :customer, ''), ('10', :customer, '')",
+            "INSERT INTO share_waba VALUES (:customer, :solution, '9'), (:customer, :solution, '10')",
+        )
+        return (await reader.facts(engine.world.tenant)).share
 
-    assert share is not None
-    assert share.waba_ids == ("10", world.shared_waba, "9")
+    assert on_reader(engine, use).waba_ids == ("10", engine.world.shared_waba, "9")
 
 
-def test_facts_of_a_stranger_are_empty(world: "World", reader: SqliteReader) -> None:
+def test_facts_of_a_stranger_are_empty(engine: "Engine") -> None:
     """A business that never dealt with the app has no connection, share or grant."""
-    facts = asyncio.run(reader.facts(Tenant(world.owner_app, world.solution, BusinessId("999"))))
+    world = engine.world
+    facts = on_reader(engine, lambda reader: reader.facts(Tenant(world.owner_app, world.solution, BusinessId("999"))))
 
     assert (facts.connected, facts.share, facts.grant_active) == (False, None, False)
     assert facts.generations.share == facts.generations.grant == ""
 
 
-def test_an_empty_database_answers_nothing(world: "World", reader: SqliteReader) -> None:
+def test_an_empty_database_answers_nothing(engine: "Engine") -> None:
     """Facts without a deployment are not facts."""
-    foreign(world, "DELETE FROM deployment")
 
-    with pytest.raises(StorageUnavailable, match="no deployment"):
-        asyncio.run(reader.facts(world.tenant))
+    async def use(reader: Any) -> None:
+        await engine.write("DELETE FROM deployment")
+        with pytest.raises(StorageUnavailable, match="no deployment"):
+            await reader.facts(engine.world.tenant)
+
+    on_reader(engine, use)
 
 
 @pytest.mark.parametrize(
     ("row", "defaults", "expected"),
     [
-        ((None, None, 0), LimitDefaults(), (200, 5000)),
-        ((None, None, 7), LimitDefaults(), (1400, 5000)),
-        ((None, None, 7), LimitDefaults(50, 60), (50, 60)),
+        (("NULL", "NULL", 0), LimitDefaults(), (200, 5000)),
+        (("NULL", "NULL", 7), LimitDefaults(), (1400, 5000)),
+        (("NULL", "NULL", 7), LimitDefaults(50, 60), (50, 60)),
         ((10, 20, 7), LimitDefaults(50, 60), (10, 20)),
     ],
 )
 def test_limits_of_a_caller(
-    world: "World", row: tuple[int | None, int | None, int], defaults: LimitDefaults, expected: tuple[int, int]
+    engine: "Engine", row: tuple[object, ...], defaults: LimitDefaults, expected: tuple[int, int]
 ) -> None:
     """The app's own limit goes before the setting's, and that before 200 for each connected business."""
-    with closing(sqlite3.connect(world.facts, isolation_level=None)) as connection:
-        connection.execute(
-            "UPDATE app SET calls_per_hour = ?, calls_per_business_per_hour = ?, connected_businesses = ? WHERE id = ?",
-            (*row, world.owner_app),
-        )
-    with closing(SqliteReader(world.facts, limits=defaults)) as reader:
-        record = asyncio.run(reader.caller(CredentialId(world.credential)))
+    columns = zip(("calls_per_hour", "calls_per_business_per_hour", "connected_businesses"), row, strict=True)
 
-    assert record is not None
+    async def use(reader: Any) -> Any:
+        assignments = ", ".join(f"{column} = {value}" for column, value in columns)
+        await engine.write(f"UPDATE app SET {assignments} WHERE id = :owner_app")  # noqa: S608 - a test's own words
+        return await reader.caller(CredentialId(engine.world.credential))
+
+    record = on_reader(engine, use, limits=defaults)
+
     assert (record.caller.calls_per_hour, record.caller.calls_per_business_per_hour) == expected
     assert record.caller.permissions == ALL_PERMISSIONS
 
 
-def test_caller_without_app_is_none(world: "World", reader: SqliteReader) -> None:
+def test_caller_without_app_is_none(engine: "Engine") -> None:
     """A credential is worth nothing once its app is gone."""
-    assert asyncio.run(reader.caller(CredentialId("999"))) is None
-    foreign(world, "DELETE FROM app WHERE id = :owner_app")
 
-    assert asyncio.run(reader.caller(CredentialId(world.credential))) is None
+    async def use(reader: Any) -> None:
+        assert await reader.caller(CredentialId("999")) is None
+        assert await reader.caller(CredentialId(engine.world.credential)) is not None
+        await engine.write("DELETE FROM app WHERE id = :owner_app", unchecked=True)
+        assert await reader.caller(CredentialId(engine.world.credential)) is None
+
+    on_reader(engine, use)
 
 
-def test_ids_are_text(world: "World", reader: SqliteReader) -> None:
+def test_ids_are_text(engine: "Engine") -> None:
     """Attack 1: an id with a leading zero is another id."""
-    assert asyncio.run(reader.caller(CredentialId("0" + world.credential))) is None
+    assert on_reader(engine, lambda reader: reader.caller(CredentialId("0" + engine.world.credential))) is None
 
 
-def test_keys_come_oldest_first(world: "World", reader: SqliteReader) -> None:
+def test_keys_come_oldest_first(engine: "Engine") -> None:
     """The last sealed key of a purpose is the one to use; signing keys come in the order in which they sign."""
-    foreign(
-        world,
-        "INSERT INTO sealed_key VALUES ('k0', 'mac', x'00', 999)",
-        "INSERT INTO signing_key VALUES ('b', x'01', x'02', 5, 20, NULL), ('a', x'01', x'02', 6, 10, 20)",
-        "INSERT INTO resource_server VALUES ('801', 'Server', x'01', 'k1', 1, NULL)",
-    )
 
-    assert [key.id for key in asyncio.run(reader.sealed_keys())] == ["k0", "k1"]
-    assert [key.kid for key in asyncio.run(reader.signing_keys())] == ["a", "b"]
-    server = asyncio.run(reader.resource_server("801"))
-    assert server is not None
-    assert server.name == "Server"
-    assert asyncio.run(reader.resource_server("802")) is None
+    async def use(reader: Any) -> tuple[Any, ...]:
+        await engine.write(
+            "INSERT INTO sealed_key VALUES ('k0', 'mac', h'00', 999)",
+            "INSERT INTO signing_key VALUES ('b', h'01', h'02', 5, 20, NULL), ('a', h'01', h'02', 6, 10, 20)",
+            "INSERT INTO resource_server VALUES ('801', 'Server', h'01', 'k1', 1, NULL)",
+        )
+        servers = [await reader.resource_server(id_) for id_ in ("801", "802")]
+        return await reader.sealed_keys(), await reader.signing_keys(), *servers
+
+    sealed, signing, server, nobody = on_reader(engine, use)
+
+    assert [key.id for key in sealed] == ["k0", "k1"]
+    assert [key.kid for key in signing] == ["a", "b"]
+    assert (signing[0].public_key, signing[0].retired_at_s) == (b"\x01", 20)
+    assert (server.name, server.mac) == ("Server", b"\x01")
+    assert nobody is None
 
 
-def test_reading_holds_no_snapshot(world: "World", reader: SqliteReader) -> None:
+def test_reading_holds_no_snapshot(engine: "Engine") -> None:
     """Every read sees the newest commit: no read transaction lingers after the one before."""
-    for statement, active in (
-        ("UPDATE share SET status = 'WITHDRAWN'", False),
-        ("UPDATE share SET status = 'ACTIVE'", True),
-    ):
-        foreign(world, statement)
-        share = asyncio.run(reader.facts(world.tenant)).share
-        assert share is not None
-        assert share.active is active
+
+    async def use(reader: Any) -> None:
+        for statement, active in (
+            ("UPDATE share SET status = 'WITHDRAWN'", False),
+            ("UPDATE share SET status = 'ACTIVE'", True),
+        ):
+            await engine.write(statement)
+            assert (await reader.facts(engine.world.tenant)).share.active is active
+
+    on_reader(engine, use)
 
 
-def test_the_reader_writes_nothing(reader: SqliteReader) -> None:
+def test_the_sqlite_reader_writes_nothing(world: "World") -> None:
     """The corridor's connection cannot change a fact, whatever statement it were made to run."""
+    reader = SqliteReader(world.facts)
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         reader._connection.execute("DELETE FROM share")
+    asyncio.run(reader.close())
 
 
 def test_a_missing_database_is_unavailable(empty: "World") -> None:

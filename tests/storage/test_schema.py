@@ -1,4 +1,4 @@
-"""The schema: triggers, histories, versions, the files themselves."""
+"""The schema: histories, versions, the files themselves."""
 
 import asyncio
 import sqlite3
@@ -16,7 +16,6 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from multipartner.storage import tables as t
-from multipartner.storage import triggers
 from multipartner.storage.doorbell import Doorbell, bell_path
 from multipartner.storage.engine import Database
 from multipartner.storage.migrate import FACTS, TRAIL, DatabaseVersionError, History, check_version
@@ -25,54 +24,6 @@ if TYPE_CHECKING:
     from storage.conftest import World
 
 HISTORIES = [(FACTS, t.metadata), (TRAIL, t.trail_metadata)]
-
-
-@pytest.mark.parametrize(
-    ("statements", "expected"),
-    [
-        (["UPDATE deployment SET generation = 'x'"], [("deployment", "", "")]),
-        (["UPDATE app SET connected_businesses = 9"], []),
-        (["UPDATE app SET name = 'x'"], []),
-        (["UPDATE app SET status = 'SUSPENDED' WHERE id = '301'"], [("app", "301", "")]),
-        (["UPDATE app SET calls_per_hour = 3 WHERE id = '301'"], [("app", "301", "")]),
-        (["UPDATE credential SET permissions = ''"], [("credential", "601", "")]),
-        (["DELETE FROM credential"], [("credential", "601", "")]),
-        (["UPDATE solution SET status = 'DRAFT'"], [("solution", "401", "")]),
-        (["INSERT INTO connection VALUES ('302', '201', 1)"], [("connection", "302", "201")]),
-        (["UPDATE connection SET app_id = '302'"], [("connection", "302", "201"), ("connection", "301", "201")]),
-        (["INSERT INTO share_waba VALUES ('201', '401', '502')"], [("share", "401", "201")]),
-        (["DELETE FROM share_waba"], [("share", "401", "201")]),
-        (["UPDATE app_grant SET status = 'REVOKED'"], [("share", "401", "201")]),
-        (["INSERT INTO signing_key VALUES ('s', x'', x'', 1, 1, NULL)"], [("signing_key", "s", "")]),
-        (["INSERT INTO resource_server VALUES ('801', '', x'', 'k1', 1, NULL)"], [("resource_server", "801", "")]),
-        (["UPDATE waba SET name = 'x'", "UPDATE business SET name = 'x'", "UPDATE system_user SET name = 'x'"], []),
-        (["PRAGMA foreign_keys = ON", "DELETE FROM share"], [("share", "401", "201")] * 3),
-    ],
-)
-def test_whoever_writes_feeds_the_caches(world: "World", statements: list[str], expected: list[tuple[str, str, str]]) -> None:
-    """Plain SQL on a fact that decides something leaves its kind and keys in the feed; on one that does not, nothing."""
-    with closing(sqlite3.connect(world.facts, isolation_level=None)) as connection:
-        last = connection.execute("SELECT max(revision) FROM change").fetchone()
-        for statement in statements:
-            connection.execute(statement)
-        fed = connection.execute("SELECT kind, key1, key2 FROM change WHERE revision > ? ORDER BY revision", last).fetchall()
-
-    assert sorted(fed) == sorted(expected)
-
-
-def test_connected_businesses_is_kept(world: "World") -> None:
-    """An app's count of connected businesses follows its connections, whoever makes, moves or drops them."""
-    counts = []
-    with closing(sqlite3.connect(world.facts, isolation_level=None)) as connection:
-        for statement in (
-            "INSERT INTO connection VALUES ('301', '202', 1)",
-            "UPDATE connection SET app_id = '302' WHERE business_id = '202'",
-            "DELETE FROM connection",
-        ):
-            connection.execute(statement)
-            counts.append([row[0] for row in connection.execute("SELECT connected_businesses FROM app ORDER BY id")])
-
-    assert counts == [[2, 0], [1, 1], [0, 0]]
 
 
 @pytest.mark.parametrize(("history", "metadata"), HISTORIES, ids=lambda value: getattr(value, "name", ""))
@@ -205,13 +156,3 @@ def test_a_bell_is_never_made_anew_by_us(world: "World") -> None:
     path.write_bytes(b"x" * 7)
     with pytest.raises(OSError, match="7 bytes"):
         Doorbell(path)
-
-
-def test_postgresql_triggers_can_be_written() -> None:
-    """Every fed table has one PostgreSQL function and trigger, and none speaks SQLite's dialect."""
-    statements = list(triggers._postgresql())
-
-    assert len(statements) == 3 * len(triggers.FED)
-    assert not any(" IS NOT " in statement for statement in statements)
-    for fed in triggers.FED:
-        assert any(f"ON {fed.table} FOR EACH ROW EXECUTE FUNCTION feed_{fed.table}()" in text for text in statements)

@@ -1,9 +1,12 @@
 """The key ring of one process: opens the stored keys, signs with the one that is due, knows all that verify."""
 
+import functools
+
 from multipartner.crypto.sealing import MasterKeys
 from multipartner.crypto.signing import Signer, Verifier, jwk
 from multipartner.domain import keyring
 from multipartner.issuing.authenticate import unsealed
+from multipartner.issuing.cache import SingleFlight
 from multipartner.storage.ports import KeyReader, SigningKeyRecord
 
 MOST_WINDOWS = 8192
@@ -23,6 +26,7 @@ class KeyRing:
         self._verifier = Verifier({})
         self._verifier_of: tuple[str, ...] = ()
         self._epoch = 0
+        self._loads: SingleFlight[int, None] = SingleFlight()
 
     def forget(self) -> None:
         """The stored keys changed."""
@@ -30,16 +34,20 @@ class KeyRing:
         self._epoch += 1
 
     async def load(self) -> None:
-        """Read the keys unless they are known. Raises StorageUnavailable."""
+        """Read the keys unless they are known: once, however many wait. Raises StorageUnavailable."""
+        # Asked again after each wait: a change may have overtaken the read, or come between its end and our turn.
         while self._records is None:
             epoch = self._epoch
-            records = {record.kid: record for record in await self._reader.signing_keys()}
-            if epoch != self._epoch:
-                continue  # a change overtook the read
-            self._signers = {kid: signer for kid, signer in self._signers.items() if kid in records}
-            self._signer_of = {}
-            self._verifier, self._verifier_of = Verifier({}), ()
-            self._records = records
+            await self._loads.run(epoch, functools.partial(self._read, epoch))
+
+    async def _read(self, epoch: int) -> None:
+        records = {record.kid: record for record in await self._reader.signing_keys()}
+        if epoch != self._epoch or self._records is not None:
+            return
+        self._signers = {kid: signer for kid, signer in self._signers.items() if kid in records}
+        self._signer_of = {}
+        self._verifier, self._verifier_of = Verifier({}), ()
+        self._records = records
 
     def signer(self, window_start_s: int) -> Signer | None:
         """The key for a window (Unix seconds); None when no key was due. Raises StorageUnavailable under a wrong master key."""
