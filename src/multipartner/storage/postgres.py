@@ -1,6 +1,7 @@
 """Connections to PostgreSQL: one way to make them, and one way to tell what went wrong without telling a password."""
 
 import contextlib
+import socket
 import ssl
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
@@ -42,11 +43,11 @@ class Postgres(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """`postgresql://host:port/database`, without user, password and parameters."""
-        rest = self.url.partition("://")[2]
-        authority, _, tail = rest.partition("/")
-        host = authority.rpartition("@")[2] or parse_qs(urlsplit(self.url).query).get("host", [""])[0]
-        return f"postgresql://{host}/{tail.partition('?')[0]}"
+        """`postgresql://host:port/database` (a socket's folder as `?host=`), without user, password and other parameters."""
+        parts = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2]
+        folder = parse_qs(parts.query).get("host", [""])[0]
+        return f"postgresql://{host}{parts.path}" + ("" if host or not folder else f"?host={folder}")
 
     async def connect(self, *, application: str = "multipartner", statement_s: float = STATEMENT_S) -> Connection:
         """Connect, with time-outs for statements and locks. Raises StorageUnavailable.
@@ -96,6 +97,12 @@ def reason(error: BaseException) -> str:
         return f"TLS failed: {error.reason or 'see sslmode and sslrootcert'}"
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, FileNotFoundError):
+        return "a file that the URL names is not there (sslrootcert, sslcert, sslkey, passfile, or the socket's folder as host)"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused: nothing listens there"
+    if isinstance(error, socket.gaierror):
+        return "the host's name is not known"
     if isinstance(error, OSError):
         return error.strerror or "cannot be reached"
     if isinstance(error, asyncpg.InterfaceError):
