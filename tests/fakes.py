@@ -299,7 +299,7 @@ class InProcess:
         mac_keys = MacKeys(store, store.master)
         names = Issuer(ISSUER, ISSUER, lifetime)
         self.ring = KeyRing(store, store.master, lifetime.lifetime_s)
-        self.limiter = Limiter(failures_per_hour, options.get("workers", 1))
+        self.limiter = options.get("limiter") or Limiter(failures_per_hour, options.get("workers", 1))
         authenticate = Authenticator(store, store.master, mac_keys, accept_query_token=options.get("accept_query_token", False))
         self.grants = Grants(store, authenticate, self.ring, options.get("cache_size", 1000))
         stations = Stations(authenticate, self.limiter, self.grants, Issuing(self.ring, self.trail, names, render))

@@ -27,6 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 AT_HOME: dict[str, set[str]] = {
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},
+    "limits": {"storage"},
+    "valkey": {"storage"},
     "aiosqlite": {"storage"},
     "sqlite3": {"storage"},
     "cryptography": {"crypto"},

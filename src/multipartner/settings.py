@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from multipartner.setting_types import CommaList, Networks, Place
@@ -30,6 +30,8 @@ class SettingsError(Exception):
 
 _MAX_NAME_CHARS: Final = 200
 """Issuer and audience stand in every token, which is at most 2 kB."""
+
+_LIMITS_URL: Final = re.compile(r"(?:(?:valkey|redis)s?|(?:valkey|redis)\+(?:unix|sentinel|cluster))://\S+", re.ASCII)
 
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*", re.ASCII)
 
@@ -86,6 +88,16 @@ class Settings(BaseSettings):
     failures_per_hour: Annotated[
         int, Field(ge=1, description="Failed authentications from one address (IPv6: /64) per hour.")
     ] = 1000
+    limits_url: Annotated[
+        SecretStr | None, Field(description="Valkey or Redis in which all hosts count their limits together; extra `valkey`.")
+    ] = None
+    limits_when_away: Annotated[
+        Literal["count", "refuse"], Field(description="Without it: each worker counts its part alone, or calls are refused.")
+    ] = "count"
+    limits_prefix: Annotated[
+        str | None,
+        Field(pattern=r"^[A-Za-z0-9:._-]{1,64}$", description="How keys in it begin; default: made from the issuer."),
+    ] = None
     stale_for_s: Annotated[
         float, Field(ge=0.1, le=3600, description="How old the change feed's confirmation may be before a cache stops answering.")
     ] = 1.0
@@ -121,7 +133,7 @@ class Settings(BaseSettings):
             raise ValueError("reissue_interval_s: must be at most half of token_lifetime_s")
         for name in ("calls_per_hour", "calls_per_business_per_hour", "failures_per_hour"):
             calls = getattr(self, name)
-            if calls is not None and calls < self.workers:
+            if calls is not None and calls < self.workers and self.limits_url is None:
                 raise ValueError(f"{name}: must be at least 1 for each of the {self.workers} workers, among which it is divided")
         for version in self.versions:
             if not re.fullmatch(r"v[0-9]+\.[0-9]+", version, re.ASCII):
@@ -132,6 +144,8 @@ class Settings(BaseSettings):
             raise ValueError("operations_port: must be another than port")
         if self.trail is not None and not isinstance(self.database, Path):
             raise ValueError("trail: PostgreSQL keeps the trail in the database; leave this setting out")
+        if self.limits_url is not None and _LIMITS_URL.fullmatch(self.limits_url.get_secret_value()) is None:
+            raise ValueError("limits_url: must be a URL such as valkey://host:6379/0; see docs/settings.md")
         self._check_names()
         self._check_address()
         return self

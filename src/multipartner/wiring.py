@@ -22,14 +22,16 @@ from multipartner.issuing.grants import Grants
 from multipartner.issuing.introspect import Introspector
 from multipartner.issuing.issue import Issuer, Issuing
 from multipartner.issuing.keyring import KeyRing
-from multipartner.issuing.limits import Limiter
+from multipartner.issuing.shared_limits import SharedLimiter
 from multipartner.operating import backend_of
 from multipartner.settings import Settings
+from multipartner.sharing import check_limits, limiter_of
 from multipartner.storage.backend import Backend, ServingReader
 from multipartner.storage.migrate import DatabaseVersionError
 from multipartner.storage.ports import StorageUnavailable, TrailUnavailable
 from multipartner.storage.retention import prune
 from multipartner.storage.rows import LimitDefaults
+from multipartner.storage.shared_limits import SharedLimitsRefused
 from multipartner.web import docs
 from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
@@ -42,6 +44,7 @@ from multipartner.wire.answer import render
 from multipartner.wire.versions import answering
 
 REPORT_EVERY_S: Final = 1.0
+PROBE_EVERY_S: Final = 1.0
 RETENTION_EVERY_S: Final = 3600.0
 DAY_S: Final = 86_400
 
@@ -64,10 +67,10 @@ class Watchers(msgspec.Struct, frozen=True):
     report: Callable[[Vitals], None] = _nothing
 
 
-def check_start(settings: Settings) -> None:
+def check_start(settings: Settings) -> tuple[str, ...]:
     """Return if a service can start with these settings; nothing is written and nothing stays open.
 
-    Raises StartRefused.
+    What it can start with but should not lack is returned, one line each. Raises StartRefused.
     """
     try:
         master = keyfile.read(settings.master_key_file)
@@ -75,7 +78,8 @@ def check_start(settings: Settings) -> None:
         backend.check_version()
         backend.check_writable()
         asyncio.run(_check_keys(_reader(settings, backend), master))
-    except (keyfile.KeyFileError, DatabaseVersionError, StorageUnavailable) as error:
+        return asyncio.run(check_limits(settings))
+    except (keyfile.KeyFileError, DatabaseVersionError, StorageUnavailable, SharedLimitsRefused) as error:
         raise StartRefused(str(error)) from error
 
 
@@ -134,7 +138,7 @@ class Service:
         self._trail = self._backend.trail(explain_kept=settings.explain_kept)
         mac_keys = MacKeys(self._reader, self._master)
         self._ring = KeyRing(self._reader, self._master, names.lifetime.lifetime_s)
-        limiter = Limiter(settings.failures_per_hour, workers)
+        limiter = self._limiter = limiter_of(settings, workers)
         authenticate = Authenticator(self._reader, self._master, mac_keys, accept_query_token=settings.accept_query_token)
         issue = Issuing(self._ring, self._trail, names, render)
         self._grants = Grants(self._reader, authenticate, self._ring, settings.cache_size)
@@ -162,6 +166,8 @@ class Service:
         await _open_seals(self._reader, self._master)
         await self._ring.load()
         await self._trail.open(self._clock().wall_s)
+        if isinstance(self._limiter, SharedLimiter):
+            await self._limiter.probe()
         self._open = True
         self._report()
 
@@ -172,6 +178,8 @@ class Service:
         self._open = False
         self._report()
         await self._trail.close(self._clock().wall_s)
+        if isinstance(self._limiter, SharedLimiter):
+            await self._limiter.close()
         await self._reader.close()
         self._backend.tidy()
 
@@ -179,6 +187,7 @@ class Service:
         """Look at everything that serving needs."""
         now = self._clock()
         counts = self._observer.snapshot()
+        link = self._limiter.link if isinstance(self._limiter, SharedLimiter) else None
         failing = self._failing(now, sum(n for key, n in counts.items() if key[2] is Reason.TRAIL_UNAVAILABLE))
         return Vitals(
             counts=counts,
@@ -188,6 +197,8 @@ class Service:
             trail_queue=self._trail.refusals_waiting,
             trail_dropped=self._trail.dropped,
             failing=frozenset(failing),
+            limits_up=link.up if link else None,
+            limits_errors=link.errors if link else 0,
         )
 
     def _failing(self, now: Instant, trail_refusals: int) -> Collection[Check]:
@@ -216,6 +227,12 @@ class Service:
                 await self._ring.load()
             self._report()
 
+    async def _watch_limits(self) -> None:
+        """See once a second whether the shared limits are there: a request never has to find out that they are back."""
+        while isinstance(self._limiter, SharedLimiter):
+            await self._limiter.probe()
+            await asyncio.sleep(PROBE_EVERY_S)
+
     async def _keep_retention(self) -> None:
         """Once an hour take out of the trail what is older than the setting says; every worker may, the first one finds work."""
         days = self._retention_days
@@ -234,7 +251,7 @@ class Service:
         except (StartRefused, StorageUnavailable, TrailUnavailable) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        tasks = [asyncio.create_task(self._report_often()), asyncio.create_task(self._keep_retention())]
+        tasks = [asyncio.create_task(work) for work in (self._report_often(), self._keep_retention(), self._watch_limits())]
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in tasks:

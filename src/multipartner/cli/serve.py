@@ -55,7 +55,8 @@ def run(settings: Settings, announce: Callable[[Settings], None] | None = None) 
         # Ports first: SQLite makes its side files as soon as a database is looked at, and a taken port shall leave no trace.
         public = held.enter_context(hold(settings.host, settings.port))
         operations = held.enter_context(listen_on_loopback(settings.operations_port))
-        check_start(settings)
+        for warning in check_start(settings):
+            print(f"warning: {warning}", file=sys.stderr, flush=True)  # noqa: T201 - the CLI
         settings = settings.model_copy(
             update={"port": public.getsockname()[1], "operations_port": operations.getsockname()[1]},
         )

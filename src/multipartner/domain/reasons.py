@@ -46,6 +46,7 @@ class Reason(enum.Enum):
     PROOF_INVALID = "proof_invalid"
     APP_LIMITED = "app_limited"
     APP_BUSINESS_LIMITED = "app_business_limited"
+    LIMITS_UNAVAILABLE = "limits_unavailable"
     SOLUTION_UNKNOWN = "solution_unknown"
     APP_NOT_PARTY = "app_not_party"
     APP_SUSPENDED = "app_suspended"
@@ -103,6 +104,9 @@ RULES: dict[Reason, Rule] = {
         Station.LIMIT, "The app used up its calls of the hour (200 for each connected business unless set otherwise)."
     ),
     Reason.APP_BUSINESS_LIMITED: Rule(Station.LIMIT, "The app used up its calls of the hour for this one business."),
+    Reason.LIMITS_UNAVAILABLE: Rule(
+        Station.LIMIT, "The counts that all hosts share could not be reached, and `limits_when_away` is `refuse`."
+    ),
     Reason.SOLUTION_UNKNOWN: Rule(Station.AUTHORIZE, "No solution has this id."),
     Reason.APP_NOT_PARTY: Rule(Station.AUTHORIZE, "The caller's app is neither owner nor partner of the solution."),
     Reason.APP_SUSPENDED: Rule(Station.AUTHORIZE, "The caller's app is suspended."),

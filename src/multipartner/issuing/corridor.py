@@ -3,11 +3,13 @@
 parse -> address limit -> authenticate -> app limit -> facts -> authorize -> issue -> respond
 """
 
+import sys
+
 import msgspec
 
 from multipartner.domain.authorize import authorize
 from multipartner.domain.events import RefusalRecord
-from multipartner.domain.model import Ask, Caller, Instant, Tenant
+from multipartner.domain.model import Ask, Caller, Instant, SolutionId, Tenant
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.authenticate import Authenticator, Known
 from multipartner.issuing.grants import Grants
@@ -16,7 +18,7 @@ from multipartner.issuing.limits import Limiter, Quota
 from multipartner.storage.ports import Reader, StorageUnavailable, Trail, TrailUnavailable
 
 
-class Warm(msgspec.Struct, frozen=True):
+class Warm(msgspec.Struct, frozen=True, gc=False):
     """An answer that may be given again: to the same caller, of the same facts, in the same window."""
 
     known: Known
@@ -70,11 +72,13 @@ class Corridor:
             return self._refused(ask, Outcome(known))
         caller = known.caller
         quota = self._limiter.quota(caller, ask.business_id, ask.now)
-        limited = self._limiter.call(caller, quota, ask.now)
+        limited = await self._limiter.call(caller, quota, ask.now)
         if limited is not None:
             return self._refused(ask, Outcome(limited[0], caller, quota, limited[1]))
         try:
-            entry = await self._grants.entry(Tenant(caller.app_id, ask.solution_id, ask.business_id))
+            # Interned, as all its tenants would keep a text of their own otherwise.
+            solution_id = SolutionId(sys.intern(ask.solution_id))
+            entry = await self._grants.entry(Tenant(caller.app_id, solution_id, ask.business_id))
             permit = authorize(caller, ask, entry.facts, ask.now)
             if isinstance(permit, Refusal):
                 return self._refused(ask, Outcome(permit, caller, quota))

@@ -62,7 +62,7 @@ class Limiter:
         app_limit = max(1, caller.calls_per_hour // self._workers)
         business_limit = max(1, caller.calls_per_business_per_hour // self._workers)
         if app.total < app_limit:
-            business = self._counted(caller.app_id).counter(_business_key(business_id), now.boot_ns)
+            business = self._counted(caller.app_id).counter(business_key(business_id), now.boot_ns)
         else:
             business = Counter(app.step, kept=False)
         return Quota(business_id, app, app_limit, business, business_limit)
@@ -74,15 +74,18 @@ class Limiter:
             window = self._businesses[app_id] = SlidingWindow(BUSINESSES_PER_APP)
         return window
 
-    def call(self, caller: Caller, quota: Quota, now: Instant) -> tuple[Refusal, int] | None:
+    async def call(self, caller: Caller, quota: Quota, now: Instant) -> tuple[Refusal, int] | None:
         """Count one call of a known caller, or refuse it, with seconds to wait."""
-        if self.admits(quota, now):
+        return self._call_here(caller, quota, now)
+
+    def _call_here(self, caller: Caller, quota: Quota, now: Instant) -> tuple[Refusal, int] | None:
+        if Limiter.admits(self, quota, now):
             return None
         if quota.app.total >= quota.app_limit:
             fact = f"{quota.app.total} of {quota.app_limit} calls in this process"
             return Refusal(Reason.APP_LIMITED, fact), self._apps.retry_after_s(caller.app_id, now.boot_ns)
         fact = f"{quota.business.total} of {quota.business_limit} calls in this process"
-        wait_s = self._counted(caller.app_id).retry_after_s(_business_key(quota.business_id), now.boot_ns)
+        wait_s = self._counted(caller.app_id).retry_after_s(business_key(quota.business_id), now.boot_ns)
         return Refusal(Reason.APP_BUSINESS_LIMITED, fact), wait_s
 
     def admits(self, quota: Quota, now: Instant) -> bool:
@@ -100,8 +103,8 @@ class Limiter:
         return True
 
 
-def _business_key(business_id: BusinessId) -> str | bytes:
-    """An id may have thousands of digits; a key in memory may not."""
+def business_key(business_id: BusinessId) -> str | bytes:
+    """What a business is counted by. An id may have thousands of digits; a key in memory may not."""
     return business_id if len(business_id) <= 32 else hashlib.sha256(business_id.encode()).digest()
 
 

@@ -18,6 +18,10 @@ class TrailUnavailable(Exception):  # noqa: N818 - says a state
     """The trail cannot be written now: what it should have recorded must not happen."""
 
 
+class SharedCountsUnavailable(Exception):  # noqa: N818 - says a state
+    """The counts of all hosts cannot be had now; whether what was asked for was counted is not known. No secret in it."""
+
+
 class ChangeKind(enum.Enum):
     """What changed; in brackets the keys of the `Change`."""
 
@@ -147,4 +151,27 @@ class Trail(Protocol):
 
     def refused(self, record: RefusalRecord) -> None:
         """Keep a refusal, best effort: never blocks, never raises, counts what it drops."""
+        ...
+
+
+class SharedCounts(Protocol):
+    """Counts that all processes of a deployment share: entries under a key, each forgotten `window_s` after it was taken.
+
+    Every method raises SharedCountsUnavailable, and returns or raises within a fraction of a second.
+    """
+
+    async def take(self, key: str, entries: int, limit: int, window_s: int) -> bool:
+        """Count so many entries at once, if there are then no more than `limit` in the window; otherwise none."""
+        ...
+
+    async def look(self, key: str, limit: int, window_s: int) -> tuple[int, float]:
+        """Entries in the window, at most `limit`, and the seconds until the oldest of them leaves it."""
+        ...
+
+    async def probe(self) -> None:
+        """Return if entries can be counted."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the server. Does not raise."""
         ...

@@ -62,8 +62,17 @@ class Exporter:
         )
         build = Gauge("multipartner_build_info", "1, with the version.", ["version"], multiprocess_mode="max", registry=registry)
         build.labels(__version__).set(1)
+        self._limits_up = _gauge(
+            "multipartner_shared_limits_up",
+            "1 if all workers reach the shared limits, 0 if one does not or none are shared.",
+            "livemin",
+            registry,
+        )
+        self._limits_errors = Counter(
+            "multipartner_shared_limits_errors", "Questions that the shared limits did not answer.", registry=registry
+        )
         self._told: dict[Counted, int] = {}
-        self._told_unlogged = self._told_dropped = 0
+        self._told_unlogged = self._told_dropped = self._told_limits_errors = 0
 
     def __call__(self, vitals: Vitals) -> None:
         """Bring the numbers up to date."""
@@ -79,6 +88,9 @@ class Exporter:
         self._queue.set(vitals.trail_queue)
         self._lag.set(vitals.feed_lag_s)
         self._cached.set(vitals.cached_grants)
+        self._limits_up.set(bool(vitals.limits_up))
+        self._limits_errors.inc(vitals.limits_errors - self._told_limits_errors)
+        self._told_limits_errors = vitals.limits_errors
         for check in Check:
             self._failing.labels(check.value).set(check in vitals.failing)
         self._ready.set(not vitals.failing)

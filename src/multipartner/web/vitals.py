@@ -20,7 +20,10 @@ class Check(enum.Enum):
 
 
 class Vitals(msgspec.Struct, frozen=True):
-    """One look at a worker. Counts go up only; `feed_lag_s` is the age, in seconds, of the change feed's confirmation."""
+    """One look at a worker. Counts go up only; `feed_lag_s` is the age, in seconds, of the change feed's confirmation.
+
+    `limits_up`: whether the shared counts can be reached; None when no limits are shared.
+    """
 
     counts: Mapping[Counted, int]
     unlogged: int
@@ -29,3 +32,5 @@ class Vitals(msgspec.Struct, frozen=True):
     trail_queue: int
     trail_dropped: int
     failing: frozenset[Check]
+    limits_up: bool | None = None
+    limits_errors: int = 0

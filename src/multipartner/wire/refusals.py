@@ -87,6 +87,7 @@ ROWS = MappingProxyType(
         Reason.PROOF_INVALID: _bad("Invalid appsecret_proof", _METHOD),
         Reason.APP_LIMITED: _LIMITED,
         Reason.APP_BUSINESS_LIMITED: _LIMITED,
+        Reason.LIMITS_UNAVAILABLE: _FAULT,
         Reason.SOLUTION_UNKNOWN: _NOT_FOUND,
         Reason.APP_NOT_PARTY: _DENIED,
         Reason.APP_SUSPENDED: _DENIED,
