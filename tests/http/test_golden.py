@@ -22,9 +22,11 @@ from fakes import (
     populated_store,
 )
 from goldenfile import FOLDER, TRACE_ID, golden_of, stored
+from issuing.shared import MemoryCounts
 from multipartner.crypto.credentials import appsecret_proof
 from multipartner.domain.model import AppId, Facts, Permission, SolutionStatus, Tenant
 from multipartner.domain.reasons import Reason
+from multipartner.issuing.shared_limits import SharedLimiter
 from rawhttp import ask, request
 from running import Running, running
 
@@ -82,6 +84,13 @@ def _limited(**options: Any) -> Reply:
     store = populated_store()
     token = store.add_credential(OWNER, **options)
     return _twice(InProcess(store), token)
+
+
+def _without_limits() -> Reply:
+    store = populated_store()
+    limiter = SharedLimiter(MemoryCounts({}, [0.0]), 1000, refuse_when_away=True)
+    limiter.link.lost()
+    return asyncio.run(InProcess(store, limiter=limiter).token(store.add_credential(OWNER)))
 
 
 def _query_token() -> Reply:
@@ -154,6 +163,7 @@ REACHED: dict[Reason, Callable[[], Reply]] = {
     Reason.PROOF_INVALID: _wrong_proof,
     Reason.APP_LIMITED: lambda: _limited(calls_per_hour=1),
     Reason.APP_BUSINESS_LIMITED: lambda: _limited(calls_per_business_per_hour=1),
+    Reason.LIMITS_UNAVAILABLE: _without_limits,
     Reason.SOLUTION_UNKNOWN: lambda: _asked("/v23.0/1/access_token"),
     Reason.APP_NOT_PARTY: lambda: _other_app(STRANGER),
     Reason.APP_SUSPENDED: lambda: _changed(lambda store: store.suspend(OWNER, suspended=True)),

@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from fakes import CUSTOMER, PARTNER, SIBLING, SOLUTION, STRANGER, InProcess, Reply, populated_store
+from issuing.shared import MemoryCounts
 from multipartner.domain.model import ALL_PERMISSIONS, AppId, BusinessId, Permission, Permissions, SolutionStatus, Tenant
 from multipartner.domain.reasons import RULES, Reason
+from multipartner.issuing.shared_limits import SharedLimiter
 from multipartner.wire.refusals import ROWS
 
 
@@ -27,6 +29,7 @@ class Case(msgspec.Struct):
     proof: str = ""
     calls_per_hour: int = 1000
     address_limited: bool = False
+    limits_away: bool = False
     suspended: bool = False
     status: SolutionStatus = SolutionStatus.ACTIVE
     withdrawn: bool = False
@@ -45,6 +48,7 @@ CONDITIONS: dict[Reason, Callable[[Case], Case]] = {
     Reason.CALLER_REVOKED: _set(revoked=True),
     Reason.PROOF_INVALID: _set(proof="00"),
     Reason.APP_LIMITED: _set(calls_per_hour=1),
+    Reason.LIMITS_UNAVAILABLE: _set(limits_away=True),
     Reason.SOLUTION_UNKNOWN: _set(solution_id="600000000000009"),
     Reason.APP_NOT_PARTY: _set(app_id=STRANGER),
     Reason.APP_SUSPENDED: _set(suspended=True),
@@ -67,9 +71,13 @@ async def _ask(case: Case) -> tuple[InProcess, Reply]:
     store.share(SOLUTION, CUSTOMER, permissions=case.consent)
     store.connect(STRANGER, CUSTOMER)
     token = store.add_credential(app_id, case.permissions, calls_per_hour=case.calls_per_hour)
-    service = InProcess(store, failures_per_hour=1)
+    limiter = SharedLimiter(MemoryCounts({}, [0.0]), 1, refuse_when_away=True) if case.limits_away else None
+    service = InProcess(store, failures_per_hour=1, limiter=limiter)
     if case.calls_per_hour == 1:
         assert (await service.token(token, BusinessId("799"))).status != 429
+        assert (await service.token(token, BusinessId("799"))).status == 429
+    if limiter is not None:
+        limiter.link.lost()
     if case.revoked:
         store.revoke_credential(token, service.now.wall_s)
     if case.suspended:

@@ -32,13 +32,8 @@ class _NotLetInError(SharedCountsUnavailable):
     pass
 
 
-_NOT_LET_IN: Final = {
-    "AuthenticationError",
-    "AuthenticationWrongNumberOfArgsError",
-    "AuthorizationError",
-    "NoPermissionError",
-}
-"""Errors of the driver that last until somebody corrects something."""
+_NOT_LET_IN: Final = ("authentication", "username-password", "no password is set", "no permissions", "noperm", "db index")
+"""What errors say that last until somebody corrects something; the driver tells them as errors of the connection."""
 
 
 class ValkeyCounts:
@@ -108,8 +103,9 @@ class ValkeyCounts:
                 async with asyncio.timeout(ANSWER_WITHIN_S):
                     return await question()
             except Exception as error:  # noqa: BLE001 - whatever it is, there is no answer
-                kind = _NotLetInError if type(error).__name__ in _NOT_LET_IN else SharedCountsUnavailable
-                raise kind(self._told(error)) from None
+                told = self._told(error)
+                lasting = any(text in told.lower() for text in _NOT_LET_IN)
+                raise (_NotLetInError if lasting else SharedCountsUnavailable)(told) from None
 
     def _told(self, error: Exception) -> str:
         """An error's name and text on one line, without what must not be shown."""
