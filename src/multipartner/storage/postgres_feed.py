@@ -5,6 +5,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -148,15 +149,16 @@ class PostgresFeed:
     async def _begin(self) -> None:
         try:
             self._connection = connection = await self.dial("multipartner feed", self._patience_s)
-        except TimeoutError:
-            # One silent host would use up every attempt's time.
+            connection.add_termination_listener(self._wake)
+            self._must_be_primary(standby=getattr(connection.get_settings(), "in_hot_standby", "off") == "on")
+            async with asyncio.timeout(self._patience_s):
+                # First, so that nothing is committed unheard between the answer and it.
+                await connection.add_listener(CHANNEL, self._hear)
+            await self._adopt(connection)
+        except BaseException:
+            # Whoever is no primary, or silent, must not use up every attempt.
             self.place = Postgres(rotated(self.place.url))
             raise
-        connection.add_termination_listener(self._wake)
-        async with asyncio.timeout(self._patience_s):
-            # First, so that nothing is committed unheard between the answer and it.
-            await connection.add_listener(CHANNEL, self._hear)
-        await self._adopt(connection)
 
     async def _follow(self) -> None:
         while True:
@@ -221,8 +223,6 @@ class PostgresFeed:
 
     def _must_be_primary(self, *, standby: bool) -> None:
         if standby:
-            # The next host may be the primary.
-            self.place = Postgres(rotated(self.place.url))
             raise StorageUnavailable(f"{self.place.name}: the server is a standby")
 
     def _asking(self) -> int:
@@ -265,9 +265,14 @@ class PostgresFeed:
 
 
 def rotated(url: str) -> str:
-    """The same URL with the first of its hosts behind the others."""
-    scheme, _, rest = url.partition("://")
-    authority, slash, tail = rest.partition("/")
-    user, at, hosts = authority.rpartition("@")
-    first, comma, others = hosts.partition(",")
-    return f"{scheme}://{user}{at}{others},{first}{slash}{tail}" if comma else url
+    """The same URL with the first of its hosts behind the others, wherever the URL names them."""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    named = (option.partition("=") for option in parts.query.split("&"))
+    query = "&".join(f"{name}{is_}{_turned(value) if name in {'host', 'port'} else value}" for name, is_, value in named)
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{_turned(hosts)}", query=query))
+
+
+def _turned(listed: str) -> str:
+    first, comma, others = listed.partition(",")
+    return f"{others},{first}" if comma else listed
