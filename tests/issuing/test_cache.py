@@ -39,3 +39,27 @@ def test_what_is_used_outlives_a_scan() -> None:
         assert used is not None
         used.touched = True
         cache.put(n, Value())
+
+
+def test_what_comes_back_soon_is_kept() -> None:
+    """A value that had to leave on probation and is put again is no newcomer: a scan of new ones does not push it out."""
+    cache: BoundedCache[int, Value] = BoundedCache(100)
+    cache.put(-1, Value())
+    for n in range(100):
+        cache.put(n, Value())
+    assert cache.get(-1) is None
+    cache.put(-1, Value())
+    for n in range(1000, 1080):
+        cache.put(n, Value())
+    assert cache.get(-1) is not None
+
+
+@given(st.integers(1, 4), st.lists(st.tuples(st.booleans(), st.integers(0, 5)), max_size=200))
+def test_changes_do_not_make_it_grow(size: int, steps: list[tuple[bool, int]]) -> None:
+    """Attack 53: keys that are dropped and put again, however often, leave nothing behind that grows."""
+    cache: BoundedCache[int, Value] = BoundedCache(size)
+    for touched, key in steps:
+        cache.drop(key)
+        cache.put(key, Value(touched=touched))
+        assert cache.queued <= 2 * size
+        assert len(cache) <= size

@@ -453,3 +453,25 @@ def test_trusted_proxies_speak_for_clients() -> None:
         assert (await service.request(path, query, {**good, "X-Forwarded-For": "203.0.113.9"}, peer="10.0.0.1")).status == 200
 
     asyncio.run(scenario())
+
+
+def test_the_trail_says_what_a_token_reaches() -> None:
+    """The event of an issuance names the WABAs the token names, and only counts them where the token had no room for them."""
+
+    async def scenario() -> None:
+        store = populated_store()
+        service = InProcess(store)
+        token, other = store.add_credential(OWNER), store.add_credential(OWNER)
+        many = tuple(WabaId(str(number)) for number in range(1_000_000_000_000_000, 1_000_000_000_000_200))
+        for wabas in ((WabaId("81"), WabaId("82")), many):
+            store.share(SOLUTION, CUSTOMER, wabas=wabas)
+            service.grants.forget([Change(ChangeKind.SHARE, SOLUTION, CUSTOMER)])
+            await service.token(token)
+            await service.token(other)
+
+        assert [{**event.detail, "expires_at": ""} for event in service.trail.events] == [
+            {"scope": "whatsapp_business_management whatsapp_business_messaging", "expires_at": "", **reach}
+            for reach in ({"wabas": "81 82"}, {"wabas": "81 82"}, {"wabas_count": "200"}, {"wabas_count": "200"})
+        ]
+
+    asyncio.run(scenario())

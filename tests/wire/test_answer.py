@@ -87,7 +87,7 @@ def test_each_401_challenges_and_nothing_else_does() -> None:
 def test_usage_is_whole_percent_up_to_100(app: int, business: int, minutes: int) -> None:
     """Usage headers are JSON of the documented shape, whole numbers, never over 100."""
     shown = msgspec.json.decode(headers.app_usage(app)[1])
-    told = msgspec.json.decode(headers.business_usage("7", business, minutes)[1])["7"][0]
+    told = msgspec.json.decode(headers.business_usage(b"7", business, minutes)[1])["7"][0]
 
     assert shown["call_count"] == min(app, 100)
     assert (told["call_count"], told["estimated_time_to_regain_access"]) == (min(business, 100), minutes)

@@ -1,5 +1,7 @@
 """Station 3: may this caller have a token for this customer? Pure, and the only place that builds a `Permit`."""
 
+import functools
+
 from multipartner.domain.model import USABLE_SOLUTION, Ask, Caller, Facts, Instant, Permission, Permissions, Permit, names_of
 from multipartner.domain.reasons import Reason, Refusal
 
@@ -32,11 +34,17 @@ def authorize(caller: Caller, ask: Ask, facts: Facts, now: Instant) -> Permit | 
         return Refusal(Reason.NOTHING_SHARED, fact=_share_fact(facts))
     if not facts.grant_active:
         return Refusal(Reason.GRANT_REVOKED)
-    permissions = caller.permissions & side & share.permissions
+    permissions = _met(caller.permissions, side, share.permissions)
     if not permissions:
         fact = f"caller {_names(caller.permissions)}; side {_names(side)}; consent {_names(share.permissions)}"
         return Refusal(Reason.NOTHING_PERMITTED, fact=fact)
     return Permit(tenant, permissions, facts)
+
+
+@functools.lru_cache(maxsize=256)
+def _met(caller: Permissions, side: Permissions, consent: Permissions) -> Permissions:
+    # There are few sets of permissions; a permit names one of them, and what is kept by permissions shares it.
+    return caller & side & consent
 
 
 def _names(permissions: Permissions) -> str:

@@ -4,6 +4,7 @@ Time is cut per tenant into windows of `reissue_s`, shifted by a phase so that n
 Whoever asks within one window receives the same bytes; they end `lifetime_s` after the window's start.
 """
 
+import functools
 import hashlib
 
 import msgspec
@@ -45,4 +46,10 @@ def window_at(tenant: Tenant, wall_s: int, lifetime: Lifetime) -> Window:
     """Find the window that `wall_s` (Unix seconds) falls into."""
     phase = phase_s(tenant, lifetime)
     start = wall_s - (wall_s - phase) % lifetime.reissue_s
-    return Window(start, start + lifetime.reissue_s, start + lifetime.lifetime_s)
+    return _window(start, lifetime.reissue_s, lifetime.lifetime_s)
+
+
+@functools.lru_cache(maxsize=8192)
+def _window(starts_at_s: int, reissue_s: int, lifetime_s: int) -> Window:
+    # Many tenants have the same window; what is kept of each then shares its numbers.
+    return Window(starts_at_s, starts_at_s + reissue_s, starts_at_s + lifetime_s)

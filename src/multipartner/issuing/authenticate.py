@@ -20,6 +20,8 @@ BEARER = b"Bearer " + CredentialType.CALLER.value.encode() + b"_"
 
 IDENTIFIER_END = len(BEARER) + IDENTIFIER_CHARS
 
+_IDENTIFIER = slice(IDENTIFIER_END - IDENTIFIER_CHARS - len(b"Bearer "), IDENTIFIER_END - len(b"Bearer "))
+
 _NO_KEY = MacKey("none", bytes(32))
 _NO_MAC = bytes(32)
 KNOWN_CALLERS = 20_000
@@ -88,6 +90,10 @@ class Authenticator:
         if ask.query_token and not self._accept_query_token:
             return Refusal(Reason.CALLER_IN_QUERY)
         token = ask.bearer.reveal()
+        known = self._known.get(CredentialId(token[_IDENTIFIER]))
+        if known is not None and ask.proof is None and self.again(known, token.encode(), ask.now.wall_s):
+            known.touched = True
+            return known
         identifier = identifier_of(token, CredentialType.CALLER)
         if identifier is None:
             return Refusal(Reason.CALLER_MALFORMED, fact=_kind_of(token))
@@ -113,7 +119,7 @@ class Authenticator:
         return known
 
     def again(self, known: Known, token: bytes, wall_s: int) -> bool:
-        """Say whether this is the very token that proved to be `known`'s, and still good: the short way of a warm answer.
+        """Say whether this is the very token that proved to be `known`'s, and still good: the short way.
 
         Compares a keyed fingerprint (BLAKE2b, this process' random key) instead of the stored HMAC: 1 us less of 7.
         """

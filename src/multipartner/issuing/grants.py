@@ -43,7 +43,7 @@ class Grants:
         if entry is not None:
             # Taken over from a cancelled leader, after another one did the work already.
             return entry
-        entry = GrantEntry(await self._reader.facts(tenant), {})
+        entry = GrantEntry(await self._reader.facts(tenant))
         # Only what can lead to a token is kept: refusals cost a read each, are counted by the limiter, and a customer who
         # shares is served by the next request. A load that a change overtook serves its waiters and is not kept.
         if epoch == self._epoch and _is_worth_keeping(entry.facts):
@@ -80,7 +80,7 @@ class Grants:
         kids = {change.key1 for change in keys.get(ChangeKind.SIGNING_KEY, ())}
         if kids:
             self._ring.forget()
-            self._entries.drop_where(lambda _, entry: any(token.kid in kids for token in entry.tokens.values()))
+            self._entries.drop_where(lambda _, entry: any(token.kid in kids for token in entry.tokens))
 
     def _forget_shares(self, changes: Sequence[Change]) -> None:
         for change in changes:

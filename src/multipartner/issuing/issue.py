@@ -1,5 +1,6 @@
 """Station 4: a permit becomes a token. The same permit in the same window becomes the same bytes, on every replica."""
 
+import functools
 from collections.abc import Callable
 
 import msgspec
@@ -14,28 +15,49 @@ from multipartner.issuing.keyring import KeyRing
 from multipartner.storage.ports import Trail
 
 
-class Rendered(msgspec.Struct):
-    """A token as it goes out, in force for the window [starts_at_s, renews_at_s); who of this process' callers had it."""
+class Rendered(msgspec.Struct, gc=False):
+    """A token as it goes out, in force for the window [starts_at_s, renews_at_s); who of this process' callers had it.
 
+    `lists_wabas`: whether the token names its WABAs, or had no room for them.
+    """
+
+    permissions: Permissions
     body: bytes
     kid: str
     jti: str
     starts_at_s: int
     renews_at_s: int
     expires_at_s: int
-    recorded: set[CredentialId]
+    lists_wabas: bool
+    recorded: tuple[CredentialId, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Rendered {self.jti}>"
 
 
-class GrantEntry(msgspec.Struct):
-    """What is cached for one tenant: the facts, and the tokens made from them by permissions. Dropped as one."""
+class GrantEntry(msgspec.Struct, gc=False):
+    """What is cached for one tenant: the facts, and the tokens made from them, one for each set of permissions that was asked
+    for, which is nearly always one. Dropped as one.
+
+    Neither it nor what it holds refers back to it, so the collector need not walk through hundreds of thousands of them.
+    """  # noqa: D205 - one thought
 
     facts: Facts
-    tokens: dict[Permissions, Rendered]
+    tokens: tuple[Rendered, ...] = ()
     touched: bool = False
     alive: bool = False
+
+    def token(self, permissions: Permissions) -> Rendered | None:
+        """The token made last for these permissions, of whatever window."""
+        for rendered in self.tokens:
+            if rendered.permissions == permissions:
+                return rendered
+        return None
+
+    def keep(self, made: Rendered) -> None:
+        """Keep a token in place of an older one."""
+        others = [rendered for rendered in self.tokens if rendered.permissions != made.permissions] if self.tokens else ()
+        self.tokens = (made, *others)
 
 
 class Issuer(msgspec.Struct, frozen=True):
@@ -58,13 +80,14 @@ class Issuing:
 
     async def __call__(self, permit: Permit, entry: GrantEntry, caller: Caller, ask: Ask) -> Rendered | Refusal:
         """Issue for a permit; `entry` keeps what was made. Raises TrailUnavailable, StorageUnavailable."""
-        rendered = entry.tokens.get(permit.permissions)
+        rendered = entry.token(permit.permissions)
         wall_s = ask.now.wall_s
         if rendered is None or not rendered.starts_at_s <= wall_s < rendered.renews_at_s:
             made = await self._mint(permit, wall_s)
             if isinstance(made, Refusal):
                 return made
-            rendered = entry.tokens[permit.permissions] = made
+            rendered = made
+            entry.keep(made)
         if caller.credential_id not in rendered.recorded:
             await self._record(rendered, permit, caller, ask)
         return rendered
@@ -82,12 +105,15 @@ class Issuing:
         payload, jti = encode(claims)
         text = signer.sign(payload)
         if len(text) > MAX_TOKEN_BYTES:
-            payload, jti = encode(msgspec.structs.replace(claims, authorization_details=None))
+            claims = msgspec.structs.replace(claims, authorization_details=None)
+            payload, jti = encode(claims)
             text = signer.sign(payload)
         if len(text) > MAX_TOKEN_BYTES:
             return Refusal(Reason.FACTS_UNAVAILABLE, fact="the token would be longer than 2 kB: shorten issuer or audience")
         body = self._render(Token(Secret(text), jti, window.expires_at_s))
-        return Rendered(body, signer.kid, jti, window.starts_at_s, window.renews_at_s, window.expires_at_s, set())
+        lists_wabas = claims.authorization_details is not None
+        times = window.starts_at_s, window.renews_at_s, window.expires_at_s
+        return Rendered(permit.permissions, body, signer.kid, jti, *times, lists_wabas)
 
     async def _record(self, rendered: Rendered, permit: Permit, caller: Caller, ask: Ask) -> None:
         event = Event(
@@ -99,13 +125,30 @@ class Issuing:
             permit.tenant.solution_id,
             permit.tenant.business_id,
             rendered.jti,
-            {"scope": " ".join(names_of(permit.permissions)), "expires_at": str(rendered.expires_at_s)},
+            _reach(permit, rendered),
         )
 
         async def record() -> None:
             # Whoever takes over from a cancelled leader may come after another one who did already.
             if caller.credential_id not in rendered.recorded:
                 await self._trail.record(event)
-                rendered.recorded.add(caller.credential_id)
+                rendered.recorded = _and(rendered.recorded, caller.credential_id)
 
         await self._records.run((rendered.jti, caller.credential_id), record)
+
+
+def _reach(permit: Permit, rendered: Rendered) -> dict[str, str]:
+    """What a token can be used for, as the trail tells it; a list too long for the token is too long for the trail as well."""
+    detail = {"scope": " ".join(names_of(permit.permissions)), "expires_at": str(rendered.expires_at_s)}
+    waba_ids = permit.facts.share.waba_ids if permit.facts.share else ()
+    if rendered.lists_wabas:
+        detail["wabas"] = " ".join(waba_ids)
+    else:
+        detail["wabas_count"] = str(len(waba_ids))
+    return detail
+
+
+@functools.lru_cache(maxsize=1024)
+def _and(recorded: tuple[CredentialId, ...], credential_id: CredentialId) -> tuple[CredentialId, ...]:
+    # Nearly all tokens went to the same one caller, or the same few: one tuple for all of them.
+    return (*recorded, credential_id)

@@ -1,12 +1,14 @@
 """Rows of `queries` as the domain's values, for every database."""
 
 import functools
+import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from multipartner.domain.model import (
+    AppId,
     Caller,
     Facts,
     Generations,
@@ -14,6 +16,7 @@ from multipartner.domain.model import (
     Permissions,
     Share,
     Solution,
+    SolutionId,
     SolutionStatus,
     Tenant,
 )
@@ -76,6 +79,19 @@ def caller_record(row: Row, limits: LimitDefaults) -> CallerRecord:
     )
 
 
+@functools.lru_cache(maxsize=4096)
+def _solution(
+    solution_id: SolutionId,
+    status: str,
+    owner: AppId,
+    partner: AppId,
+    owner_messaging: bool,  # noqa: FBT001 - a column
+    partner_messaging: bool,  # noqa: FBT001 - a column
+) -> Solution:
+    # One object for all tenants of a solution: each would keep its own otherwise.
+    return Solution(solution_id, _STATUS_BY_NAME[status], owner, partner, owner_messaging, partner_messaging)
+
+
 def facts(tenant: Tenant, row: Row) -> Facts:
     """Build the answer to `queries.FACTS`. An app that is gone counts as suspended; a row that is missing has generation ""."""
     (deployment_gen, deployment_s, app_status, app_gen, app_s) = row[:5]
@@ -83,14 +99,7 @@ def facts(tenant: Tenant, row: Row) -> Facts:
     (connected, share_status, share_permissions, share_gen, share_s, wabas, grant_status, grant_gen, grant_s) = row[12:]
     solution = None
     if status is not None:
-        solution = Solution(
-            solution_id=tenant.solution_id,
-            status=_STATUS_BY_NAME[status],
-            owner_app_id=owner,
-            partner_app_id=partner,
-            owner_messaging=bool(owner_messaging),
-            partner_messaging=bool(partner_messaging),
-        )
+        solution = _solution(tenant.solution_id, status, owner, partner, bool(owner_messaging), bool(partner_messaging))
     share = None
     if share_status is not None:
         # Sorted here: the text order of a database depends on its collation.
@@ -103,6 +112,12 @@ def facts(tenant: Tenant, row: Row) -> Facts:
         connected=connected is not None,
         share=share,
         grant_active=grant_status == "ACTIVE",
-        generations=Generations(deployment_gen, app_gen or "", solution_gen or "", share_gen or "", grant_gen or ""),
+        generations=Generations(
+            sys.intern(deployment_gen),
+            sys.intern(app_gen or ""),
+            sys.intern(solution_gen or ""),
+            share_gen or "",
+            grant_gen or "",
+        ),
         changed_at_s=max(deployment_s, app_s or 0, solution_s or 0, share_s or 0, grant_s or 0),
     )

@@ -23,15 +23,14 @@ ROUTE = "access_token"
 _SERVED = (ROUTE, 200, None)
 
 _IDENTIFIER = slice(len(BEARER), IDENTIFIER_END)
+_BUSINESS_FROM = len(b"business_id=")
 
 
-class Prepared(msgspec.Struct):
-    """A warm answer with the headers that do not change, kept under (credential identifier, raw path, query)."""
+class Prepared(msgspec.Struct, gc=False):
+    """A warm answer with the headers that do not change, which many answers share; kept under credential, path and query."""
 
     warm: Warm
     headers: tuple[tuple[bytes, bytes], ...]
-    percents: tuple[int, int] = (-1, -1)
-    usage: tuple[tuple[bytes, bytes], ...] = ()
     touched: bool = False
     alive: bool = False
 
@@ -44,8 +43,9 @@ class AccessToken:
         self._corridor = corridor
         self._observer = observer
         self._counts = observer.counts
-        self._prepared: BoundedCache[tuple[bytes, bytes, bytes], Prepared] = BoundedCache(cache_size)
+        self._prepared: BoundedCache[bytes, Prepared] = BoundedCache(cache_size)
         self._version_headers = {v: (b"facebook-api-version", v.encode()) for v in answering.values()}
+        self._constant: dict[tuple[str, int], tuple[tuple[bytes, bytes], ...]] = {}
 
     def again(
         self, scope: Scope, authorization: bytes, address: str, trace_id: bytes, now: Instant
@@ -54,7 +54,8 @@ class AccessToken:
 
         For a GET without body only. What is kept was asked for with a plain query, so no key of the cache holds a secret.
         """
-        prepared = self._prepared.get((authorization[_IDENTIFIER], scope["raw_path"], scope["query_string"]))
+        query: bytes = scope["query_string"]
+        prepared = self._prepared.get(authorization[_IDENTIFIER] + scope["raw_path"] + b"?" + query)
         if prepared is None or not authorization.startswith(BEARER):
             return None
         warm = prepared.warm
@@ -64,10 +65,9 @@ class AccessToken:
         self._counts[_SERVED] += 1
         if self._observer.wants_success(now.boot_ns):
             self._observer.success(_seen_again(prepared, address, trace_id))
-        percents = warm.quota.percents
-        if percents != prepared.percents:
-            prepared.percents, prepared.usage = percents, tuple(usage_headers(warm.quota))
-        return [(b"x-fb-request-id", trace_id), *prepared.headers, *prepared.usage], warm.rendered.body
+        app, business = warm.quota.percents
+        usage = headers.app_usage(app), headers.business_usage(query[_BUSINESS_FROM:], business, 0)
+        return [(b"x-fb-request-id", trace_id), *prepared.headers, *usage], warm.rendered.body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival, named: Mapping[bytes, bytes]) -> None:
         """`named` maps each header's name to its value; the guard has seen to it that Authorization came once."""
@@ -89,13 +89,20 @@ class AccessToken:
         self._counts[_SERVED] += 1
         body = outcome.warm.rendered.body
         if is_plain(scope["query_string"]):
-            key = (named[b"authorization"][_IDENTIFIER], scope["raw_path"], scope["query_string"])
-            length = (b"content-length", str(len(body)).encode())
-            self._prepared.put(key, Prepared(outcome.warm, (*headers.ANSWER, more[0], length)))
+            key = named[b"authorization"][_IDENTIFIER] + scope["raw_path"] + b"?" + scope["query_string"]
+            self._prepared.put(key, Prepared(outcome.warm, self._constant_headers(ask.version, len(body))))
         await answer(send, 200, [(b"x-fb-request-id", ask.trace_id.encode()), *headers.ANSWER, *more], body)
         if self._observer.wants_success(ask.now.boot_ns):
             self._observer.success(_seen(ask, outcome, 200))
         return None
+
+    def _constant_headers(self, version: str, length: int) -> tuple[tuple[bytes, bytes], ...]:
+        constant = self._constant.get((version, length))
+        if constant is None:
+            constant = (*headers.ANSWER, self._version_headers[version], (b"content-length", str(length).encode()))
+            # Lengths of bodies lie between some hundred and MAX_TOKEN_BYTES: there are few.
+            self._constant[version, length] = constant
+        return constant
 
     def nowhere(self, raw_path: bytes) -> Reason | None:
         """Say why a path leads nowhere, however the rest of the request looks; None when it leads here."""
@@ -125,7 +132,7 @@ _BEFORE_METHOD = frozenset({Reason.UNKNOWN_PATH, Reason.UNKNOWN_VERSION})
 def usage_headers(quota: Quota, regain_s: int = 0) -> Headers:
     """`X-App-Usage` and `X-Business-Use-Case-Usage` of a known caller; `regain_s` is 0 unless the limiter refused."""
     app, business = quota.percents
-    return [headers.app_usage(app), headers.business_usage(quota.business_id, business, -(-regain_s // 60))]
+    return [headers.app_usage(app), headers.business_usage(quota.business_id.encode(), business, -(-regain_s // 60))]
 
 
 async def has_no_body(receive: Receive, content_length: bytes) -> bool:

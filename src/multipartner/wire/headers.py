@@ -3,6 +3,8 @@
 Shapes are ASGI's: lists of (name, value) in bytes, names in lower case.
 """
 
+import functools
+
 from multipartner.domain.reasons import Reason
 from multipartner.wire.refusals import ROWS
 
@@ -49,12 +51,14 @@ def app_usage(percent: int) -> Header:
     return _APP_USAGE[min(percent, 100)]
 
 
-def business_usage(business_id: str, percent: int, regain_minutes: int) -> Header:
+def business_usage(business_id: bytes, percent: int, regain_minutes: int) -> Header:
     """`X-Business-Use-Case-Usage` for one business: percent of its limit, minutes until calls are possible again."""
+    return b"x-business-use-case-usage", b'{"' + business_id + _after_business(min(percent, 100), regain_minutes)
+
+
+@functools.lru_cache(maxsize=8192)
+def _after_business(percent: int, regain_minutes: int) -> bytes:
     return (
-        b"x-business-use-case-usage",
-        (
-            f'{{"{business_id}":[{{"type":"whatsapp_business_management","call_count":{min(percent, 100)},"total_cputime":0,'
-            f'"total_time":0,"estimated_time_to_regain_access":{regain_minutes}}}]}}'
-        ).encode(),
-    )
+        f'":[{{"type":"whatsapp_business_management","call_count":{percent},"total_cputime":0,'
+        f'"total_time":0,"estimated_time_to_regain_access":{regain_minutes}}}]}}'
+    ).encode()
