@@ -1,14 +1,20 @@
 """Attack 29: on random graphs under random changes, a token is issued if and only if an independent oracle says so."""
 
 import asyncio
+from collections.abc import Coroutine
+from contextlib import ExitStack
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from fakes import InProcess, MemoryStore
+from deployment import Blank
+from fakes import InProcess, MemoryStore, Reply
+from issuing.real_engine import RealService, RealStore
 from multipartner.domain.model import AppId, BusinessId, Permission, Permissions, SolutionId, SolutionStatus, Tenant, WabaId
+from multipartner.storage.audit import verify
 
 APPS = [AppId(f"51{n}") for n in range(4)]
 SOLUTIONS = [SolutionId(f"61{n}") for n in range(3)]
@@ -45,13 +51,22 @@ class Oracle:
 class Issuance(RuleBasedStateMachine):
     """Changes and requests in any order; every token that was ever issued is asked about again after every step."""
 
+    store: Any
+    service: Any
+
     def __init__(self) -> None:
         super().__init__()
-        self.store = MemoryStore()
         self.oracle = Oracle()
         self.held: dict[str, tuple[str, str, str]] = {}
         self.tokens: dict[tuple[str, Permissions], str] = {}
+        self.start()
+
+    def start(self) -> None:
+        self.store = MemoryStore()
         self.service = InProcess(self.store, cache_size=4)
+
+    def run(self, request: Coroutine[Any, Any, Reply]) -> Reply:
+        return asyncio.run(request)
 
     @initialize()
     def build(self) -> None:
@@ -102,8 +117,8 @@ class Issuance(RuleBasedStateMachine):
     )
     def ask(self, app: AppId, solution: SolutionId, business: BusinessId, carried: Permissions) -> None:
         expected = self.oracle.granted(app, solution, business, carried)
-        first = asyncio.run(self.service.token(self.tokens[app, carried], business, solution))
-        again = asyncio.run(self.service.token(self.tokens[app, carried], business, solution))
+        first = self.run(self.service.token(self.tokens[app, carried], business, solution))
+        again = self.run(self.service.token(self.tokens[app, carried], business, solution))
 
         assert (first.status == 200) == bool(expected), first.body
         assert first.status == again.status
@@ -112,7 +127,7 @@ class Issuance(RuleBasedStateMachine):
             told = self.introspect(first.json["access_token"])
             assert set(told["scope"].split()) == expected
             assert (told["client_id"], told["solution_id"], told["business_id"]) == (app, solution, business)
-            assert [d["waba_ids"] for d in told["authorization_details"]] == [["81" + business]]
+            assert [list(d["waba_ids"]) for d in told["authorization_details"]] == [["81" + business]]
             assert told["exp"] == first.json["expires_at"] >= self.service.now.wall_s + 1800
             self.held[first.json["access_token"]] = (app, solution, business)
 
@@ -127,6 +142,42 @@ class Issuance(RuleBasedStateMachine):
         for token, (app, solution, business) in self.held.items():
             if self.introspect(token)["active"]:
                 assert self.oracle.granted(app, solution, business, SETS[0])
+
+
+@pytest.mark.both_engines
+def test_the_oracle_agrees_on_a_real_engine(blank: Blank) -> None:
+    """Attack 29: the same on a real store, through the operators' port, the feed and the trail; afterwards the trail is whole."""
+
+    class OnEngine(Issuance):
+        def start(self) -> None:
+            self.held_open = ExitStack()
+            self.deployment = self.held_open.enter_context(blank())
+            runner = self.held_open.enter_context(asyncio.Runner())
+            self.store = RealStore(self.deployment, runner)
+            self.held_open.callback(self.store.close)
+            introspecting = self.store.add_resource_server()
+            self.service = RealService(self.deployment, runner, introspecting, cache_size=4, calls_per_hour=1_000_000)
+            self.held_open.callback(self.service.close)
+
+        def run(self, request: Coroutine[Any, Any, Reply]) -> Reply:
+            reply: Reply = self.service.run(request)
+            return reply
+
+        def introspect(self, token: str) -> Any:
+            return self.service.introspect(token)
+
+        def teardown(self) -> None:
+            deployment = self.deployment
+            self.service.close()
+            assert verify(deployment.backend).whole
+            self.held_open.close()
+
+    run_state_machine_as_test(
+        OnEngine,
+        settings=settings(
+            max_examples=6, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        ),
+    )
 
 
 TestIssuance = Issuance.TestCase
