@@ -6,7 +6,18 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import report, rows_changes, rows_costs, rows_flood, rows_oidc, rows_scale, rows_sockets, rows_start, rows_warm
+from benchmarks import (
+    report,
+    rows_changes,
+    rows_costs,
+    rows_flood,
+    rows_limits,
+    rows_oidc,
+    rows_scale,
+    rows_sockets,
+    rows_start,
+    rows_warm,
+)
 from benchmarks.figures import FULL, QUICK, Line, Plan
 from benchmarks.load import ensure_wrk
 from benchmarks.world import World, world_of
@@ -21,6 +32,7 @@ ON_SMALL: dict[str, Row] = {
     "warm": rows_sockets.warm,
     "changes": rows_changes.obeyed,
     "flood": rows_flood.flood,
+    "limits": rows_limits.limits,
 }
 ON_LARGE: dict[str, Row] = {
     "minting": rows_sockets.minting,
@@ -30,7 +42,7 @@ ON_LARGE: dict[str, Row] = {
     "start": rows_start.start,
     "costs": rows_costs.costs,
 }
-ORDER = ("in-process", "warm", "minting", "oidc", "scale", "memory", "statements", "changes", "start", "flood", "costs")
+ORDER = ("in-process", "warm", "minting", "oidc", "scale", "memory", "statements", "changes", "start", "flood", "limits", "costs")
 
 
 def main() -> None:
