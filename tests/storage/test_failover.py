@@ -99,10 +99,10 @@ def test_a_promotion_is_followed_and_the_old_primary_refused(pair: Pair) -> None
         await OnPostgres(pair.url("b")).write("UPDATE share SET status = 'WITHDRAWN'")
         await asyncio.to_thread(pair.primary.start)  # without knowing that it was left behind
         reader._feed.place = Postgres(engine.url)  # and the first to be asked
+        moves = reader._feed.moves
         await OnPostgres(pair.url("b")).fetch(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'multipartner%'"
         )
-        moves = reader._feed.moves
         while reader._feed.moves < moves + 2:
             await reader.confirmation()
         assert EVERYTHING[0] in reader.poll(engine.now_ns)

@@ -81,8 +81,12 @@ class PostgresFeed:
 
     async def open(self) -> None:
         """Confirm for the first time, and go on doing so. Raises StorageUnavailable."""
-        with unavailable(self.place):
-            await self._begin()
+        try:
+            with unavailable(self.place):
+                await self._begin()
+        except BaseException:
+            self._let_go()
+            raise
         self._told = _NOTHING  # nothing was cached before
         self._task = asyncio.create_task(self._run(), name="multipartner change feed")
 

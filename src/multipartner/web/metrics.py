@@ -17,6 +17,7 @@ from multipartner.web.vitals import Check, Counted, Vitals
 TIMED_ONE_IN = 128
 
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -47,6 +48,12 @@ class Exporter:
         self._queue = _gauge("multipartner_trail_queue", "Refusals waiting for the trail.", "livesum", registry)
         self._lag = _gauge(
             "multipartner_feed_lag_seconds", "Age of the change feed's confirmation, the worst worker's.", "livemax", registry
+        )
+        self._revocation_lag = Histogram(
+            "multipartner_revocation_lag_seconds",
+            "Time from hearing of a change (unheard: from the confirmation before it) to obeying it. PostgreSQL only.",
+            buckets=_LAG_BUCKETS,
+            registry=registry,
         )
         self._cached = _gauge("multipartner_cached_grants", "Grants in memory, all workers' together.", "livesum", registry)
         self._ready = _gauge("multipartner_workers_ready", "Workers that have all they need to serve.", "livesum", registry)
@@ -87,6 +94,8 @@ class Exporter:
         self._told_unlogged, self._told_dropped = vitals.unlogged, vitals.trail_dropped
         self._queue.set(vitals.trail_queue)
         self._lag.set(vitals.feed_lag_s)
+        for lag_s in vitals.revocation_lags_s:
+            self._revocation_lag.observe(lag_s)
         self._cached.set(vitals.cached_grants)
         self._limits_up.set(bool(vitals.limits_up))
         self._limits_errors.inc(vitals.limits_errors - self._told_limits_errors)

@@ -1,7 +1,7 @@
 """How one worker is doing: what it tells, once a second, to whoever exports it."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -34,3 +34,5 @@ class Vitals(msgspec.Struct, frozen=True):
     failing: frozenset[Check]
     limits_up: bool | None = None
     limits_errors: int = 0
+    revocation_lags_s: Sequence[float] = ()
+    """Seconds from hearing of changes to being ready to obey them, one for each answer that brought any since the last look."""
