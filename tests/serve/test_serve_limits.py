@@ -100,6 +100,18 @@ def test_a_server_away_at_the_start_is_a_warning_or_a_stop(demo: DemoDeployment,
         assert check_start(demo.settings(limits_url=server.url)) == ()
 
 
+def test_two_deployments_on_one_server_do_not_mix(demo: DemoDeployment) -> None:
+    """Keys begin with something made from the issuer, so one deployment's calls never count for another's."""
+    token = demo.caller_token(OWNER_USER, OWNER_APP)
+
+    async def action(one: Service, _two: Service) -> None:
+        assert [await _ask(one, token) for _ in range(3)] == [200, 200, 429]
+
+    with own_server() as server:
+        for issuer in ("https://one.example", "https://two.example"):
+            _serving(demo, action, limits_url=server.url, calls_per_hour=2, issuer=issuer)
+
+
 def test_a_server_that_does_not_let_us_in_stops_the_start(demo: DemoDeployment) -> None:
     """A wrong password is no outage: one line, without it, and nothing starts."""
     with own_server("--requirepass", "right") as server, pytest.raises(StartRefused) as refused:

@@ -146,9 +146,9 @@ def test_silence_is_not_waited_for() -> None:
 
     async def action(counts: ValkeyCounts) -> None:
         begun = time.monotonic()
-        done = await asyncio.gather(*(counts.take("key", 1, 1, 60) for _ in range(10)), return_exceptions=True)
+        done = await asyncio.gather(*(counts.take("key", 1, 1, 60) for _ in range(1000)), return_exceptions=True)
         assert all(isinstance(error, SharedCountsUnavailable) for error in done)
-        assert time.monotonic() - begun < 10 * ANSWER_WITHIN_S
+        assert time.monotonic() - begun < 5 * ANSWER_WITHIN_S
 
     with garbage_server(b"") as url:
         _counting(url, action)

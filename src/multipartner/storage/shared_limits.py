@@ -49,6 +49,7 @@ class ValkeyCounts:
         self._secrets = [secret for secret in (password, unquote(password)) if secret]
         self._storage = self._made(url, prefix)
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._unanswered = 0
 
     def _made(self, url: str, prefix: str) -> "RedisStorage":
         try:
@@ -98,11 +99,16 @@ class ValkeyCounts:
             raise SharedLimitsRefused(str(error)) from None
 
     async def _asked(self, question: "Callable[[], Awaitable[Answer]]") -> Answer:
+        unanswered = self._unanswered
         async with self._room:
+            if unanswered != self._unanswered:
+                # Who waits behind a question that got no answer must not wait for one of its own as well.
+                raise SharedCountsUnavailable("not asked: a question before it was not answered")
             try:
                 async with asyncio.timeout(ANSWER_WITHIN_S):
                     return await question()
             except Exception as error:  # noqa: BLE001 - whatever it is, there is no answer
+                self._unanswered += 1
                 told = self._told(error)
                 lasting = any(text in told.lower() for text in _NOT_LET_IN)
                 raise (_NotLetInError if lasting else SharedCountsUnavailable)(told) from None
