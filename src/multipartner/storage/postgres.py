@@ -49,11 +49,12 @@ class Postgres(msgspec.Struct, frozen=True):
         folder = parse_qs(parts.query).get("host", [""])[0]
         return f"postgresql://{host}{parts.path}" + ("" if host or not folder else f"?host={folder}")
 
-    async def connect(self, *, application: str = "multipartner", statement_s: float = STATEMENT_S) -> Connection:
+    async def connect(self, *, application: str = "multipartner", statement_s: float | None = None) -> Connection:
         """Connect, with time-outs for statements and locks. Raises StorageUnavailable.
 
-        `statement_s` 0: none, as a migration wants. The server ends a transaction that this process has left open and forgot.
+        `statement_s` None: as everywhere; 0: none, as a migration wants. The server ends a transaction that this process has left open and forgot.
         """
+        statement_s = STATEMENT_S if statement_s is None else statement_s
         with unavailable(self):
             return await asyncpg.connect(
                 self.url,

@@ -65,7 +65,7 @@ class PostgresDatabase:
             await connection.execute(sa.delete(change).where(change.c.revision <= newest - _CHANGES_KEPT))
 
 
-def engine_of(place: Postgres, *, statement_s: float = STATEMENT_S) -> AsyncEngine:
+def engine_of(place: Postgres, *, statement_s: float | None = None) -> AsyncEngine:
     """One connection: writers of this process queue here, those of others at the lock. Nothing is connected yet."""
     return create_async_engine(
         "postgresql+asyncpg://",
