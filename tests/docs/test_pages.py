@@ -142,7 +142,7 @@ def test_offline_verification_works_as_documented(running: Running, marker: str)
 def test_proxy_lines_are_those_that_are_tried(language: str, file: str) -> None:
     """The lines in SECURITY.md stand in the configurations that the foreign tier runs."""
     shown = next(block.text for block in blocks(ROOT / "SECURITY.md") if block.language == language)
-    tried = {line.strip() for line in (ROOT / "tests" / "foreign" / "proxies" / file).read_text("utf-8").splitlines()}
+    tried = {line.strip() for line in (ROOT / "deploy" / file).read_text("utf-8").splitlines()}
 
     assert [line for line in shown.splitlines() if line.strip() not in tried] == []
 
