@@ -103,7 +103,7 @@ def test_another_version_stops_the_start(demo: Deployment, history: str, version
 def test_a_waba_of_another_business_cannot_be_shared(demo: Deployment) -> None:
     """Attack 35: a deliberately broken query that forgets the tenant cannot pair a share with somebody else's WABA or grant."""
     for broken in (
-        "INSERT INTO share_waba SELECT s.business_id, solution_id, w.id FROM share s, waba w WHERE s.business_id <> w.business_id",
+        "INSERT INTO share_waba SELECT s.business_id, solution_id, id FROM share s, waba w WHERE s.business_id <> w.business_id",
         "UPDATE share_waba SET waba_id = (SELECT id FROM waba WHERE business_id <> share_waba.business_id LIMIT 1)",
         "UPDATE share_waba SET business_id = (SELECT id FROM business WHERE id <> share_waba.business_id ORDER BY id LIMIT 1)",
         "INSERT INTO app_grant SELECT '869452005598175', s.solution_id, a.id, 'ACTIVE', 'AAAAAAAAAAA', 1 FROM share s, app a",

@@ -52,7 +52,8 @@ class Postgres(msgspec.Struct, frozen=True):
     async def connect(self, *, application: str = "multipartner", statement_s: float | None = None) -> Connection:
         """Connect, with time-outs for statements and locks. Raises StorageUnavailable.
 
-        `statement_s` None: as everywhere; 0: none, as a migration wants. The server ends a transaction that this process has left open and forgot.
+        `statement_s` None: as everywhere; 0: none, as a migration wants. The server ends a transaction that was left open and
+        forgotten.
         """
         statement_s = STATEMENT_S if statement_s is None else statement_s
         with unavailable(self):
