@@ -65,8 +65,7 @@ class AccessToken:
         self._counts[_SERVED] += 1
         if self._observer.wants_success(now.boot_ns):
             self._observer.success(_seen_again(prepared, address, trace_id))
-        app, business = warm.quota.percents
-        usage = headers.app_usage(app), headers.business_usage(query[_BUSINESS_FROM:], business, 0)
+        usage = headers.usage(query[_BUSINESS_FROM:], warm.quota.percents)
         return [(b"x-fb-request-id", trace_id), *prepared.headers, *usage], warm.rendered.body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival, named: Mapping[bytes, bytes]) -> None:

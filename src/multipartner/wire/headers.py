@@ -62,3 +62,14 @@ def _after_business(percent: int, regain_minutes: int) -> bytes:
         f'":[{{"type":"whatsapp_business_management","call_count":{percent},"total_cputime":0,'
         f'"total_time":0,"estimated_time_to_regain_access":{regain_minutes}}}]}}'
     ).encode()
+
+
+_AFTER_BUSINESS = tuple(_after_business(percent, 0) for percent in range(101))
+
+
+def usage(business_id: bytes, percents: tuple[int, int]) -> tuple[Header, Header]:
+    """Both headers for a caller that was not refused: whole percent of the app's limit, and of its limit for this business."""
+    app, business = percents
+    if app > 100 or business > 100:
+        return app_usage(app), business_usage(business_id, business, 0)
+    return _APP_USAGE[app], (b"x-business-use-case-usage", b'{"' + business_id + _AFTER_BUSINESS[business])
