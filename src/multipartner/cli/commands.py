@@ -18,6 +18,7 @@ _MODULES: Final = {
     "audit": ("audit",),
     "explain": ("explain",),
     "doctor": ("doctor",),
+    "backups": ("backup", "restore"),
 }
 """Which module of this package brings which commands, by `register(app)`."""
 

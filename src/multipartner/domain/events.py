@@ -14,6 +14,7 @@ class EventKind(enum.Enum):
     WRITER_OPENED = "writer.opened"
     WRITER_CLOSED = "writer.closed"
     DEPLOYMENT_CREATED = "deployment.created"
+    DEPLOYMENT_RESTORED = "deployment.restored"
     WORLD_APPLIED = "world.applied"
     BUSINESS_DECLARED = "business.declared"
     APP_DECLARED = "app.declared"

@@ -185,8 +185,12 @@ def heads(backend: Backend) -> dict[str, AnchorHead]:
 
     Raises StorageUnavailable. Not for a running event loop.
     """
-    rows = backend.in_trail(lambda connection: connection.execute(_HEADS).all())
-    return {chain: AnchorHead(seq, hash_.hex()) for chain, seq, hash_ in rows}
+    return backend.in_trail(heads_in)
+
+
+def heads_in(connection: sa.Connection) -> dict[str, AnchorHead]:
+    """As `heads`, of a trail that is open."""
+    return {chain: AnchorHead(seq, bytes(hash_).hex()) for chain, seq, hash_ in connection.execute(_HEADS)}
 
 
 def read_anchor(text: bytes) -> dict[str, AnchorHead]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from multipartner.domain.events import Event
 from multipartner.storage.ports import Reader, Trail
 from multipartner.storage.rows import LimitDefaults
+
+if TYPE_CHECKING:
+    from multipartner.storage.backups import Backup, Taken
 
 Result = TypeVar("Result")
 
@@ -50,6 +54,10 @@ class ServingReader(Reader, Protocol):
 
     def lag_s(self, boot_ns: int) -> float:
         """How long ago the feed was confirmed, in seconds; infinite before the first time."""
+        ...
+
+    def take_lags_s(self) -> Sequence[float]:
+        """Seconds from hearing of changes to being ready to obey them, since the last call; none where that is no question."""
         ...
 
 
@@ -135,6 +143,22 @@ class Backend(Protocol):
         """Run something on the trail; raises StorageUnavailable. Not for a running event loop.
 
         Read-only it is one moment. With `write` no transaction is open: `chain.locked` begins one.
+        """
+        ...
+
+    def take_backup(self, folder: Path) -> "Taken":
+        """Copy facts and trail, as they are at one moment, into an empty folder; who serves or changes goes on meanwhile.
+
+        Raises StorageUnavailable. Not for a running event loop.
+        """
+        ...
+
+    def restoring(self, backup: "Backup", *, aside: str, keep_trail: bool) -> AbstractAsyncContextManager[Database]:
+        """Bring a backup to where nothing is, so that nobody can serve from it before the block has ended well.
+
+        In the block one transaction must make it a deployment of its own: with another generation. With `aside`, what is there
+        now is moved away at the end: its names end so from then on. `keep_trail`: only facts come back, and the trail that is
+        there goes on. Raises BackupRefused and StorageUnavailable; then what was there still is, or the text says what is left.
         """
         ...
 

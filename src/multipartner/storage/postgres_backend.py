@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Final, TypeVar
 
 import sqlalchemy as sa
 
-from multipartner.storage import postgres_engine
+from multipartner.storage import postgres_backup, postgres_engine
+from multipartner.storage.backend import Database
+from multipartner.storage.backups import Backup, Taken
 from multipartner.storage.ports import StorageUnavailable
 from multipartner.storage.postgres import Postgres
 from multipartner.storage.postgres_engine import PostgresDatabase
@@ -85,6 +89,14 @@ class PostgresBackend:
         """See the port."""
         result: Result = asyncio.run(postgres_engine.in_database(self.place, ask, write=write))
         return result
+
+    def take_backup(self, folder: Path) -> Taken:
+        """See the port: `pg_dump` does it."""
+        return asyncio.run(postgres_backup.take(self.place, folder))
+
+    def restoring(self, backup: Backup, *, aside: str, keep_trail: bool) -> AbstractAsyncContextManager[Database]:
+        """See the port: `pg_restore` does it. Neither can be moved aside or kept: facts and trail are one database."""
+        return postgres_backup.restoring(self.place, backup, replace=bool(aside), keep_trail=keep_trail)
 
     def tidy(self) -> None:
         """See the port: nothing; a copy is made by the server's own tools."""

@@ -3,12 +3,14 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
+from multipartner.storage import sqlite_backup
+from multipartner.storage.backups import Backup, Taken
 from multipartner.storage.engine import READING, Database, begin_ourselves
 from multipartner.storage.migrate import FACTS, TRAIL, check_version, judge, version_of
 from multipartner.storage.ports import StorageUnavailable
@@ -88,6 +90,14 @@ class SqliteBackend:
                 return ask(connection)
             with connection.begin():
                 return ask(connection)
+
+    def take_backup(self, folder: Path) -> Taken:
+        """See the port."""
+        return sqlite_backup.take(self, folder)
+
+    def restoring(self, backup: Backup, *, aside: str, keep_trail: bool) -> AbstractAsyncContextManager[Database]:
+        """See the port."""
+        return sqlite_backup.restoring(self, backup, aside=aside, keep_trail=keep_trail)
 
     def tidy(self) -> None:
         """See the port: fold the write-ahead log into the file."""

@@ -42,7 +42,7 @@ def export(backend: Backend, only: Filter, write: Callable[[str], object]) -> in
         try:
             for chain, seq, body in found:
                 if _is_wanted(body, only):
-                    write(_line(chain, seq, body))
+                    write(line_of(chain, seq, body))
                     count += 1
         except OSError as error:  # the reader's own: not for the backend to tell as its inability
             failed.append(error)
@@ -59,7 +59,7 @@ def tail(backend: Backend, count: int) -> list[str]:
     """Return the last events, oldest first, as `export` writes them. Raises StorageUnavailable. Not for a running event loop."""
     last = _event.order_by(*(column.desc() for column in _in_order)).limit(count)
     rows = backend.in_trail(lambda connection: connection.execute(last).all())
-    return [_line(*row) for row in reversed(rows)]
+    return [line_of(*row) for row in reversed(rows)]
 
 
 def find_trace(backend: Backend, trace_id: str) -> RefusalRecord | list[Event]:
@@ -93,7 +93,8 @@ def _is_wanted(body: bytes, wanted: Filter) -> bool:
     )
 
 
-def _line(chain: str, seq: int, body: bytes) -> str:
+def line_of(chain: str, seq: int, body: bytes) -> str:
+    """One event as `export` writes it."""
     place = msgspec.json.encode({"chain": chain, "seq": seq})
     if read_line(body) is None:
         return msgspec.json.encode({"chain": chain, "seq": seq, "unreadable": True}).decode()
