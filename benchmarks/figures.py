@@ -28,7 +28,7 @@ class Held(enum.Enum):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """How long to measure. `scale`: shares of the large world; a quarter of them fit into the cache of the scale rows."""
+    """How long to measure. `scale`: shares of the large world; a fifth of them fits into the cache of the scale rows."""
 
     pairs: int
     seconds: float
@@ -40,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def cache_size(self) -> int:
-        return self.scale // 4
+        return self.scale // 5
 
 
 FULL = Plan(pairs=7, seconds=3, blocks=60, tries=200, starts=7, scale=1_000_000, name="full")

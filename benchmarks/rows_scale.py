@@ -106,7 +106,7 @@ def _kept(shares: int, exponent: float, cache_size: int) -> float:
 
 def memory(large: World, plan: Plan) -> list[Line]:
     """What a worker's own memory grows by while its cache fills, once SQLite's page cache (64 MB) is full."""
-    first, grants = plan.cache_size // 5, plan.cache_size // 5
+    first, grants = plan.cache_size // 4, plan.cache_size // 4
     with fresh_trail(large) as trail, running(serve_command(large, trail)) as server:
         assert ask(server, large, large.ids()[-1])[0] == 200
         first = _walked(server, large, 0, first)

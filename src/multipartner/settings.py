@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     stale_for_s: Annotated[
         float, Field(ge=0.1, le=3600, description="How old the change feed's confirmation may be before a cache stops answering.")
     ] = 1.0
-    cache_size: Annotated[int, Field(ge=1, description="Grants kept in memory per worker.")] = 250_000
+    cache_size: Annotated[int, Field(ge=1, description="Grants kept in memory per worker.")] = 200_000
     explain_kept: Annotated[int, Field(ge=100, description="Refusals kept for `explain`.")] = 100_000
     trail_retention_days: Annotated[int | None, Field(ge=1, description="Days that trail events are kept; default: all.")] = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Lowest level logged.")] = "info"
