@@ -26,7 +26,7 @@ from multipartner.storage.backups import Backup, BackupRefused, Taken
 from multipartner.storage.migrate import FACTS, TRAIL, History, is_due, judge, upgrade, version_in
 from multipartner.storage.postgres import Postgres
 from multipartner.storage.postgres_engine import PostgresDatabase, engine_of, in_database, unavailable, writing
-from multipartner.storage.tables import deployment
+from multipartner.storage.tables import change, deployment
 
 _DUMP: Final = backups.PARTS["postgresql"][0]
 _HISTORIES: Final = (FACTS, TRAIL)
@@ -109,6 +109,8 @@ class _Renewing(PostgresDatabase):
     def _lay_down(self, connection: sa.Connection) -> None:
         for history in _HISTORIES:
             self._lay_down_one(connection, history)
+        # Whoever has known other tables under this name drops what it remembers of them.
+        connection.execute(sa.insert(change), {"kind": "everything", "key1": "", "key2": ""})
 
     def _lay_down_one(self, connection: sa.Connection, history: History) -> None:
         version = self._histories[history.name]
