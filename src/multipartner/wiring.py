@@ -193,6 +193,7 @@ class Service:
             counts=counts,
             unlogged=self._observer.unlogged,
             feed_lag_s=self._reader.lag_s(now.boot_ns),
+            revocation_lags_s=self._reader.take_lags_s(),
             cached_grants=len(self._grants),
             trail_queue=self._trail.refusals_waiting,
             trail_dropped=self._trail.dropped,

@@ -6,12 +6,19 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
+
+import asyncpg
+import pytest
 
 from deployment import DemoDeployment
 from fakes import NOON_S
 from multipartner.crypto.credentials import CredentialType, new_credential
 from multipartner.domain.model import Instant, SolutionStatus
+from multipartner.storage.sqlite import SqliteReader
+from multipartner.storage.tables import change, metadata, trail_metadata
+from multipartner.storage.trail import SqliteTrail
 from multipartner.wiring import Service, build_service
 
 BOOT_NS = 10**15
@@ -142,11 +149,35 @@ def test_warm_means_no_statement_at_all(demo: DemoDeployment) -> None:
     async def scenario(service: Service, ask: Callable[..., Awaitable[bytes]]) -> None:
         first = await ask(token, solution, business)
         statements: list[str] = []
+        assert isinstance(service._reader, SqliteReader)
+        assert isinstance(service._trail, SqliteTrail)
         service._reader._connection.set_trace_callback(statements.append)
         for _ in range(100):
             assert await ask(token, solution, business) == first
 
         assert statements == []
         assert service._trail.waiting == 0
+
+    asyncio.run(_serving(demo, scenario))
+
+
+@pytest.mark.both_engines
+def test_warm_waits_for_no_table(demo: DemoDeployment) -> None:
+    """A warm issuance is answered while every table is locked for readers and writers alike: it needs none."""
+    token, solution, business = _owner(demo)
+
+    async def scenario(_service: Service, ask: Callable[..., Awaitable[bytes]]) -> None:
+        first = await ask(token, solution, business)
+        async with AsyncExitStack() as held:
+            if demo.url:
+                tables = {table.name for table in (*metadata.sorted_tables, *trail_metadata.sorted_tables)} - {change.name}
+                other = await asyncpg.connect(demo.url)
+                held.push_async_callback(other.close)
+                names = ", ".join(f'"{name}"' for name in sorted(tables))
+                await other.execute(f"BEGIN; LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
+            else:
+                held.enter_context(demo.writing())
+            for _ in range(100):
+                assert await ask(token, solution, business) == first
 
     asyncio.run(_serving(demo, scenario))

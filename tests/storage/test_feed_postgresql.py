@@ -9,7 +9,7 @@ import pytest
 
 from multipartner.storage import postgres_reader
 from multipartner.storage.ports import Change, ChangeKind, StorageUnavailable
-from multipartner.storage.postgres_feed import rotated
+from multipartner.storage.postgres import Postgres, rotated
 from multipartner.storage.triggers import FED
 from storage.engines import PATIENCE_S, START, OnPostgres, on_reader
 from storage.relay import Relay, relayed
@@ -281,7 +281,7 @@ def test_a_closed_reader_says_so(on_postgres: OnPostgres) -> None:
 )
 def test_the_next_host_is_tried_first(url: str, expected: str) -> None:
     """A host that keeps silent does not use up every attempt's time."""
-    assert rotated(url) == expected
+    assert rotated(Postgres(url)) == Postgres(expected)
 
 
 def test_every_fed_table_is_there(on_postgres: OnPostgres) -> None:

@@ -1,5 +1,7 @@
 """Counting calls of the last hour, in memory and without a clock of its own."""
 
+from collections import deque
+
 import msgspec
 
 HOUR_NS = 3600 * 1_000_000_000
@@ -18,6 +20,8 @@ class SlidingWindow:
         self._step_ns = window_ns // self.STEPS
         self._max_keys = max_keys
         self._counters: dict[object, Counter] = {}
+        # Beside the dictionary, whose first key is found only by walking over all that ever stood before it.
+        self._oldest_first: deque[object] = deque()
 
     def step_at(self, boot_ns: int) -> int:
         """The step that a moment falls into."""
@@ -28,8 +32,9 @@ class SlidingWindow:
         counter = self._counters.get(key)
         if counter is None:
             counter = self._counters[key] = Counter(self.step_at(boot_ns))
+            self._oldest_first.append(key)
             if len(self._counters) > self._max_keys:
-                self._counters.pop(next(iter(self._counters))).kept = False
+                self._counters.pop(self._oldest_first.popleft()).kept = False
             return counter
         counter.advance(boot_ns // self._step_ns)
         return counter

@@ -11,7 +11,8 @@ from multipartner.domain.model import AppId, BusinessId, Caller, Instant
 from multipartner.domain.reasons import Reason, Refusal
 
 MAX_KEYS = 100_000
-BUSINESSES_PER_APP = 50_000
+BUSINESSES_PER_APP = 250_000
+"""Not below the default of `cache_size`: an answer whose counter was forgotten goes the long way."""
 
 
 class Quota(msgspec.Struct, gc=False):

@@ -97,7 +97,9 @@ class KeptConnection:
         connection: Connection = None
         try:
             async with asyncio.timeout(patience_s):
-                connection = await self._place.connect(application=self._application, statement_s=self._statement_s)
+                connection = await self._place.connect(
+                    application=self._application, statement_s=self._statement_s, patience_s=patience_s
+                )
                 await self._prepare(connection)
         except TimeoutError:
             _drop(connection)

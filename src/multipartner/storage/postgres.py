@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import asyncpg
 import msgspec
@@ -49,20 +49,36 @@ class Postgres(msgspec.Struct, frozen=True):
         folder = parse_qs(parts.query).get("host", [""])[0]
         return f"postgresql://{host}{parts.path}" + ("" if host or not folder else f"?host={folder}")
 
-    async def connect(self, *, application: str = "multipartner", statement_s: float | None = None) -> Connection:
+    @property
+    def hosts(self) -> int:
+        """How many hosts it names."""
+        parts = urlsplit(self.url)
+        return 1 + max(parts.netloc.count(","), parse_qs(parts.query).get("host", [""])[0].count(","))
+
+    async def connect(
+        self, *, application: str = "multipartner", statement_s: float | None = None, patience_s: float = CONNECT_S
+    ) -> Connection:
         """Connect, with time-outs for statements and locks. Raises StorageUnavailable.
 
-        `statement_s` None: as everywhere; 0: none, as a migration wants. The server ends a transaction that was left open and
-        forgotten.
+        `statement_s` None: as everywhere; 0: none, as a migration wants. `patience_s` is shared out among the hosts, so that a
+        silent one does not keep us from the next. The server ends a transaction that was left open and forgotten.
         """
         statement_s = STATEMENT_S if statement_s is None else statement_s
+        place = self
         with unavailable(self):
-            return await asyncpg.connect(
-                self.url,
-                timeout=CONNECT_S,
-                command_timeout=statement_s + 5 if statement_s else None,
-                server_settings=session_settings(application, statement_s),
-            )
+            for left in reversed(range(self.hosts)):
+                try:
+                    return await asyncpg.connect(
+                        place.url,
+                        timeout=patience_s / self.hosts,
+                        command_timeout=statement_s + 5 if statement_s else None,
+                        server_settings=session_settings(application, statement_s),
+                    )
+                except TimeoutError:
+                    if not left:
+                        raise
+                    place = rotated(place)
+        raise AssertionError
 
 
 def session_settings(application: str, statement_s: float = STATEMENT_S) -> dict[str, str]:
@@ -75,6 +91,8 @@ def session_settings(application: str, statement_s: float = STATEMENT_S) -> dict
         "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S * 1000) if statement_s else 0),
         # What we acknowledge is durable, whatever the server's default is. A standby, if one is named, has it too.
         "synchronous_commit": "on",
+        # Whoever waited for a lock must see what was committed meanwhile, whatever the server's default is.
+        "default_transaction_isolation": "read committed",
         "timezone": "UTC",
     }
 
@@ -111,3 +129,17 @@ def reason(error: BaseException) -> str:
         return str(error).partition("\n")[0]
     # Parsing the URL: the driver's text may quote a part of it.
     return "the URL cannot be read; its form is postgresql://user:password@host:5432/database"
+
+
+def rotated(place: Postgres) -> Postgres:
+    """The same with the first of its hosts behind the others, wherever the URL names them."""
+    parts = urlsplit(place.url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    named = (option.partition("=") for option in parts.query.split("&"))
+    query = "&".join(f"{name}{is_}{_turned(value) if name in {'host', 'port'} else value}" for name, is_, value in named)
+    return Postgres(urlunsplit(parts._replace(netloc=f"{user}{at}{_turned(hosts)}", query=query)))
+
+
+def _turned(listed: str) -> str:
+    first, comma, others = listed.partition(",")
+    return f"{others},{first}" if comma else listed

@@ -5,14 +5,13 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from multipartner.storage import queries
 from multipartner.storage.compiled import postgres_text
 from multipartner.storage.ports import Change, ChangeKind, StorageUnavailable
-from multipartner.storage.postgres import Connection, Postgres, session_settings, unavailable
+from multipartner.storage.postgres import Connection, Postgres, rotated, session_settings, unavailable
 from multipartner.storage.triggers import CHANNEL
 
 MOST_CHANGES: Final = 1000
@@ -161,7 +160,7 @@ class PostgresFeed:
             await self._adopt(connection)
         except BaseException:
             # Whoever is no primary, or silent, must not use up every attempt.
-            self.place = Postgres(rotated(self.place.url))
+            self.place = rotated(self.place)
             raise
 
     async def _follow(self) -> None:
@@ -266,17 +265,3 @@ class PostgresFeed:
 
     def _wake(self, _connection: object) -> None:
         self._woken.set()
-
-
-def rotated(url: str) -> str:
-    """The same URL with the first of its hosts behind the others, wherever the URL names them."""
-    parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
-    named = (option.partition("=") for option in parts.query.split("&"))
-    query = "&".join(f"{name}{is_}{_turned(value) if name in {'host', 'port'} else value}" for name, is_, value in named)
-    return urlunsplit(parts._replace(netloc=f"{user}{at}{_turned(hosts)}", query=query))
-
-
-def _turned(listed: str) -> str:
-    first, comma, others = listed.partition(",")
-    return f"{others},{first}" if comma else listed

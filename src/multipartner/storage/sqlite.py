@@ -29,6 +29,7 @@ MOST_CHANGES: Final = 1000
 
 _BUSY_S: Final = 0.05  # a reader of a WAL hardly ever waits, and the loop waits with it
 _NOTHING: Final[Sequence[Change]] = ()  # shared: the hot path makes nothing
+_NO_LAGS: Final[Sequence[float]] = ()
 _EVERYTHING: Final[Sequence[Change]] = (Change(ChangeKind.EVERYTHING),)
 _KINDS: Final = {kind.value: kind for kind in ChangeKind}
 
@@ -74,6 +75,10 @@ class SqliteReader:
     def lag_s(self, boot_ns: int) -> float:
         """How long ago the feed was confirmed, in seconds; infinite before the first poll."""
         return float("inf") if self.confirmed_boot_ns is None else (boot_ns - self.confirmed_boot_ns) / 1e9
+
+    def take_lags_s(self) -> Sequence[float]:
+        """See `backend.ServingReader`: the bell is looked at in each request, so there is no lag to tell of."""
+        return _NO_LAGS
 
     async def caller(self, credential_id: CredentialId) -> CallerRecord | None:
         """See `ports.CallerReader`."""
