@@ -163,7 +163,7 @@ def test_no_token_is_issued_dead() -> None:
 
 
 def test_one_app_cannot_reset_the_counts_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Attacks 52, 53: an app that asks for more invented businesses than there is room for, over its limit or not, leaves others' counts alone."""
+    """Attacks 52, 53: an app that asks for more invented businesses than have room leaves the counts of others alone."""
     monkeypatch.setattr("multipartner.issuing.limits.BUSINESSES_PER_APP", 5000)
 
     async def scenario() -> None:
