@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -111,7 +111,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(deployment: Deployment, **settings: object) -> Iterator[Served]:
+def serving(deployment: Deployment, environment: Mapping[str, str] | None = None, **settings: object) -> Iterator[Served]:
     """Serve a deployment on free ports until the block ends; whatever is left then is killed."""
     options = {"port": 0, "operations_port": 0, **settings}
     errors = deployment.directory.parent / f"stderr-{time.monotonic_ns()}"
@@ -120,7 +120,7 @@ def serving(deployment: Deployment, **settings: object) -> Iterator[Served]:
             [COMMAND, "serve", *deployment.arguments, *(_option(name, value) for name, value in options.items())],
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env=clean_environment(),
+            env=clean_environment() | dict(environment or {}),
         )
     try:
         line = first_line(process)
