@@ -77,11 +77,11 @@ async def restoring(place: Postgres, backup: Backup, *, replace: bool, keep_trai
     database = _Renewing(place, backup.manifest.histories)
     try:
         yield database
-    except BaseException:
-        if not database.is_done:
-            name = f"{place.name}: holds the backup's tables now, but is no deployment"
-            raise BackupRefused(f"{name}: make the database anew, then restore again") from None
-        raise
+    except Exception as error:
+        if database.is_done:
+            raise
+        left = "the backup's tables are there, but no deployment: make the database anew, then restore again"
+        raise BackupRefused(f"{error}; {left}") from error
     finally:
         await database.close()
 
