@@ -51,9 +51,7 @@ class Load:
 
 
 def _kinds(demo: DemoDeployment) -> Counter[str]:
-    with closing(sqlite3.connect(demo.trail)) as trail:
-        rows = trail.execute("SELECT json_extract(body, '$.kind') FROM trail_event WHERE chain = 'changes'")
-        return Counter(kind for (kind,) in rows)
+    return Counter(event["kind"] for event in demo.events() if event["chain"] == "changes")
 
 
 def _verified(demo: DemoDeployment) -> bool:
@@ -63,6 +61,7 @@ def _verified(demo: DemoDeployment) -> bool:
 
 
 @pytest.mark.parametrize("half", [b"GET /v23.0/1/access_token HTTP/1.1\r\nHost: a\r\nX-Slow: ", b""])
+@pytest.mark.both_engines
 def test_stop_in_order(demo: DemoDeployment, half: bytes) -> None:
     """SIGTERM ends it with 0 and every worker's chain closed, though a client never finishes its request."""
     token = demo.caller_token(OWNER_USER, OWNER_APP)
@@ -109,6 +108,7 @@ def test_interrupt_is_a_stop_in_order(demo: DemoDeployment) -> None:
     assert _kinds(demo)["writer.closed"] == 1
 
 
+@pytest.mark.both_engines
 def test_killed_worker_comes_back(demo: DemoDeployment) -> None:
     """A worker killed under load is replaced, requests are answered again, and the trail still verifies."""
     token = demo.caller_token(OWNER_USER, OWNER_APP)
@@ -128,6 +128,7 @@ def test_killed_worker_comes_back(demo: DemoDeployment) -> None:
     assert _verified(demo)
 
 
+@pytest.mark.both_engines
 def test_killed_parent_leaves_nothing_behind(demo: DemoDeployment) -> None:
     """After kill -9 of the parent under load nobody serves, no acknowledged change is lost, and the next start serves."""
     token = demo.caller_token(OWNER_USER, OWNER_APP)
