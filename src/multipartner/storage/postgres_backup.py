@@ -49,6 +49,10 @@ _RELATIONS: Final = sa.text(
     r"WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%' AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') "
     "AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"
 )
+_DISCONNECT: Final = sa.text(
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND pid <> pg_backend_pid() AND usename = current_user AND application_name LIKE 'multipartner%'"
+)
 _SERVER: Final = sa.text("SELECT current_setting('server_version_num')::int / 10000")
 
 
@@ -109,7 +113,9 @@ class _Renewing(PostgresDatabase):
     def _lay_down(self, connection: sa.Connection) -> None:
         for history in _HISTORIES:
             self._lay_down_one(connection, history)
-        # Whoever has known other tables under this name drops what it remembers of them.
+        # Whoever has known other tables under this name drops what it remembers of them, and connects anew: a trail's writer
+        # then goes on from the head that was restored.
+        connection.execute(_DISCONNECT)
         connection.execute(sa.insert(change), {"kind": "everything", "key1": "", "key2": ""})
 
     def _lay_down_one(self, connection: sa.Connection, history: History) -> None:
