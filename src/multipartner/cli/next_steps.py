@@ -41,6 +41,7 @@ NEXT_STEPS: Final[Mapping[str, str]] = {
     "grant_revoked": "To undo: multipartner grant restore --business {business_id} --solution {solution_id} --app {app_id}",
     "nothing_permitted": "Compare the three sets in the fact: caller token, solution or share must allow more.",
     "facts_unavailable": _RETRY,
+    "limits_unavailable": "Bring back the server of limits_url, or let workers count alone meanwhile: limits_when_away=count.",
     "trail_unavailable": "Nothing is issued while the trail cannot be written: has its disk room, can its file be written?",
     "no_signing_key": "See `multipartner keys list`; if no key signs: multipartner keys rotate --now",
     "unexpected": "Look for this trace id in the log, and report what it says there.",
