@@ -117,13 +117,18 @@ def self_signed() -> bytes:
     return made.public_bytes(serialization.Encoding.PEM) + secret
 
 
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+HANG_UP = b""
+
+
 class Recorder(socketserver.ThreadingTCPServer):
-    """A service that keeps each request's bytes as they came, and answers 200 to all of them."""
+    """A service that keeps each request's bytes as they came, and gives all of them one answer; the proxy's checks get 200."""
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, answer: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Recording)
+        self.answer = answer
         self.requests: list[bytes] = []
 
     @property
@@ -152,7 +157,10 @@ class _Recording(socketserver.StreamRequestHandler):
                     return
             length = next((int(one[15:]) for one in lines if one.lower().startswith(b"content-length:")), 0)
             self.server.requests.append(b"".join(lines) + self.rfile.read(length))
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            answer = OK if line.startswith(HEALTH) else self.server.answer
+            if answer == HANG_UP:
+                return
+            self.wfile.write(answer)
 
     def _line(self) -> bytes:
         line = b""
@@ -165,8 +173,8 @@ class _Recording(socketserver.StreamRequestHandler):
 
 
 @contextlib.contextmanager
-def recorder() -> Iterator[Recorder]:
-    with Recorder() as server:
+def recorder(answer: bytes = OK) -> Iterator[Recorder]:
+    with Recorder(answer) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:

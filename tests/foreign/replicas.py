@@ -76,10 +76,15 @@ class Replicas:
 
     def kill(self, number: int) -> None:
         """Kill -9 a replica, all of its processes."""
+        pids = self.signal(number, signal.SIGKILL)
+        eventually(lambda: not any(lives(pid) for pid in pids))
+
+    def signal(self, number: int, what: signal.Signals) -> list[int]:
+        """Send a signal to all processes of a replica; returns their ids."""
         pids = [self.served[number].pid, *self.served[number].workers()]
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        eventually(lambda: not any(lives(pid) for pid in pids))
+            os.kill(pid, what)
+        return pids
 
     def answered(self, number: int) -> float:
         """How many token requests one replica answered with 200."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from foreign.proxying import KINDS, NAME, Proxy, Recorder, proxy, recorder
+from foreign.proxying import HANG_UP, KINDS, NAME, Proxy, Recorder, proxy, recorder
 from rawhttp import Answer, Raw, ask, request
 from running import Running, running
 from serving import eventually
@@ -188,6 +188,35 @@ def test_no_query_in_any_log(kind: str, tmp_path: Path) -> None:
         eventually(lambda: started.logged().count('access_token"') >= 3)
 
     assert canary not in started.logged()
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_replica_that_cannot_answer_is_passed_over(kind: str, status: int, tmp_path: Path) -> None:
+    """While one replica says that it cannot answer, as without its database, every caller is answered by another one."""
+    unable = b"HTTP/1.1 %d No\r\nContent-Length: 2\r\n\r\n{}" % status
+    with recorder(unable) as lame, recorder() as sound, proxy(kind, [lame.place, sound.place, sound.place], tmp_path) as started:
+        found = [_status(ask(started.address, request(TARGET))) for _ in range(20)]
+
+    assert set(found) == {200}
+    assert lame.seen()
+
+
+@pytest.mark.parametrize(
+    ("data", "times"),
+    [
+        (request(TARGET), {2, 3, 4}),
+        (request("/oauth/introspect", "Content-Length: 2", method="POST") + b"{}", {2, 3, 4}),
+        (request("/oauth/other", "Content-Length: 2", method="POST") + b"{}", {1}),
+    ],
+    ids=["GET", "introspection", "another POST"],
+)
+def test_only_what_changes_nothing_is_sent_again(kind: str, data: bytes, times: set[int], tmp_path: Path) -> None:
+    """When replicas hang up on a request it goes to another one only if it is a GET or an introspection."""
+    with recorder(HANG_UP) as server, proxy(kind, [server.place] * 3, tmp_path) as started:
+        status = _status(ask(started.address, data))
+
+    assert status in {502, 503}
+    assert len(server.seen()) in times
 
 
 def test_nobody_behind_is_said_as_the_contract_says_it(kind: str, tmp_path: Path) -> None:

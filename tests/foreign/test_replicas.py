@@ -1,5 +1,6 @@
 """Three replicas on one PostgreSQL behind nginx and behind HAProxy: one service, whatever becomes of any of them."""
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -86,6 +87,20 @@ def test_killed_replica_loses_nothing(replicas: Replicas, front: Proxy, callers:
 
     print(f"{front.kind}: three kills: {asking.answered} requests, lost {asking.lost()}")  # noqa: T201 - the figure, for -s
     assert asking.lost() == {}
+
+
+def test_standing_replica_loses_nothing(replicas: Replicas, front: Proxy, callers: Callers) -> None:
+    """A replica that stands still, neither answering nor gone, costs callers a wait and no answer."""
+    replicas.signal(1, signal.SIGSTOP)
+    try:
+        with closing(Asker(front.url)) as asker:
+            given = [asker.get(path_of(SHARING), callers.token) for _ in range(8)]
+            told = [asker.introspect(callers.server, given[0].json["access_token"]) for _ in range(8)]
+    finally:
+        replicas.signal(1, signal.SIGCONT)
+
+    assert {answer.status for answer in given} == {200}
+    assert {(answer.status, answer.json["active"]) for answer in told} == {(200, True)}
 
 
 def test_acknowledged_change_is_obeyed_by_all(replicas: Replicas, front: Proxy, callers: Callers, demo: DemoDeployment) -> None:

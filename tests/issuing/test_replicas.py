@@ -154,7 +154,7 @@ def test_an_operators_clock_may_be_off(replicas: Replicas) -> None:
 
 
 def test_rotation_holds_with_clocks_apart(replicas: Replicas) -> None:
-    """Attack 28: no key signs before verifiers can have it, nor leaves the key set before its tokens, though all clocks differ."""
+    """Attack 28: no key signs before verifiers can have it, nor leaves before its tokens end, though all clocks differ."""
     moments = itertools.count(NOON_S, 100_000)
 
     @settings(few, max_examples=6)
