@@ -1,6 +1,5 @@
 """Every verb of the command line, against a deployment of its own."""
 
-import asyncio
 import json
 import os
 import re
