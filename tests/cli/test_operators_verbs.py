@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import stat
 from pathlib import Path
 from threading import Thread
@@ -44,7 +45,20 @@ def test_init_makes_a_deployment_that_doctor_finds_well(tmp_path: Path, capsys: 
         "keys",
         "trail",
         "clock",
+        "limits",
     ]
+
+
+def test_doctor_asks_the_shared_limits(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server for shared limits that does not answer is found by `doctor`, without the URL's password."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("MULTIPARTNER_LIMITS_URL", f"valkey://:s3kr3t-marker@127.0.0.1:{port}/0")
+
+    report = cli("doctor", "--json").json
+
+    assert [check["name"] for check in report["checks"] if not check["ok"]] == ["limits"]
+    assert "s3kr3t-marker" not in str(report)
 
 
 def test_init_overwrites_nothing(demo: DemoDeployment, cli: Cli) -> None:

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(call: Call) -> None:
-    """Check settings, key file, databases, keys, trail and clock. Changes nothing; exit code 1 if anything is wrong."""
+    """Check settings, key file, databases, keys, trail, clock, shared limits. Changes nothing; exit code 1 if one is wrong."""
     findings = list(_findings(call))
     warned = _warnings(call) if findings[0].ok else ()
     lines = [f"{'ok    ' if f.ok else 'WRONG '} {f.name:9} {f.text}" for f in findings]
@@ -55,6 +55,7 @@ def _findings(call: Call) -> Iterator[Finding]:
         ("keys", _keys),
         ("trail", _trail),
         ("clock", _clock),
+        ("limits", _limits),
     ):
         yield _tried(name, lambda check=check: check(settings, call.now_s))[1]  # type: ignore[misc]  # it sees no type in a default
 
@@ -142,3 +143,19 @@ def _clock(settings: "Settings", now_s: int) -> str:
     if ahead_s > _SKEW_S:
         raise ChangeRefused(f"the clock is {ahead_s} s behind the newest event of the trail: set it, tokens expire by it")
     return "not behind the trail"
+
+
+def _limits(settings: "Settings", _now_s: int) -> str:
+    if settings.limits_url is None:
+        return "counted in this host alone"
+    from multipartner.partnering.acting import ChangeRefused  # noqa: PLC0415 - not for --help
+    from multipartner.sharing import check_limits  # noqa: PLC0415 - as above
+    from multipartner.storage.shared_limits import SharedLimitsRefused  # noqa: PLC0415 - as above
+
+    try:
+        warned = asyncio.run(check_limits(settings))
+    except SharedLimitsRefused as error:
+        raise ChangeRefused(str(error)) from None
+    if warned:
+        raise ChangeRefused(warned[0])
+    return "counted together with other hosts; the server answers"
