@@ -13,6 +13,7 @@ from benchmarks import (
     rows_flood,
     rows_limits,
     rows_oidc,
+    rows_postgres,
     rows_scale,
     rows_sockets,
     rows_start,
@@ -36,13 +37,17 @@ ON_SMALL: dict[str, Row] = {
 }
 ON_LARGE: dict[str, Row] = {
     "minting": rows_sockets.minting,
+    "postgres": rows_postgres.against_sqlite,
     "oidc": rows_oidc.against_oidc,
     "scale": rows_scale.scale,
     "memory": rows_scale.memory,
     "start": rows_start.start,
     "costs": rows_costs.costs,
 }
-ORDER = ("in-process", "warm", "minting", "oidc", "scale", "memory", "statements", "changes", "start", "flood", "limits", "costs")
+ORDER = (
+    *("in-process", "warm", "minting", "oidc", "scale", "memory", "statements", "changes", "start", "flood", "limits"),
+    *("costs", "postgres"),
+)
 
 
 def main() -> None:
@@ -63,7 +68,7 @@ def main() -> None:
         lines = (ON_SMALL | ON_LARGE)[name](world, plan)
         found += lines
         for line in lines:
-            print(f"        {line.figure}: {line.measured} [{line.to_hold}] {line.held.value}", flush=True)
+            print(f"        {line.figure}: {line.measured} [{line.to_hold}] {line.held.value}; {line.note}", flush=True)
     if given.only:
         return
     if report.sources() != sources:

@@ -58,7 +58,7 @@ def _measure(world: World, plan: Plan, settings: dict[str, int]) -> list[Round]:
         told = {"BENCH_IDS": str(tokens), "BENCH_PATH": "?".join(world.target(world.ids()[0])), "BENCH_PAUSE_MS": str(PAUSE_MS)}
         with running(serve_command(world, trail, **settings)) as server:
             assert ask(server, world, world.ids()[0])[0] == 200
-            good = _good_caller(server, world)
+            good = good_caller(server, world)
             good(_SETTLE_S)
             return [_round(server, told, good, plan.seconds) for _ in range(max(3, plan.pairs * 2 // 3))]
 
@@ -90,7 +90,7 @@ def _beside(server: Server, told: dict[str, str], seconds: float, act: Callable[
     return load
 
 
-def _good_caller(server: Server, world: World) -> Callable[[float], list[float]]:
+def good_caller(server: Server, world: World) -> Callable[[float], list[float]]:
     """A caller with one connection from another address, as fast as it is answered; returns the latencies in seconds."""
     lines = f"Host: bench\r\nUser-Agent: python-httpx/0.28.1\r\nAccept: */*\r\nAuthorization: Bearer {world.token}\r\n\r\n"
     asks = [f"GET {'?'.join(world.target(b))} HTTP/1.1\r\n{lines}".encode() for b in world.ids()[:_CUSTOMERS]]

@@ -17,10 +17,9 @@ from benchmarks import bulk
 from benchmarks.figures import Held, Line, Plan, at_most, ratios, spread
 from benchmarks.in_process import scope, service_of, status_of, time_all
 from benchmarks.load import begin, finish
-from benchmarks.rows_flood import _good_caller as good_caller
+from benchmarks.rows_flood import good_caller
 from benchmarks.serving import ask, running, serve_command
-from benchmarks.world import _WORLD as OWNER_AND_PARTNER
-from benchmarks.world import WITHOUT_LIMIT, World, fresh_trail
+from benchmarks.world import OWNER_AND_PARTNER, WITHOUT_LIMIT, World, fresh_trail
 
 from multipartner.domain.model import ALL_PERMISSIONS, AppId, SystemUserId
 from multipartner.operating import open_operator

@@ -31,7 +31,7 @@ SOLUTION = "6400219875531021"
 
 _ACT = Act("operator:bench", bulk.CHANGED_AT_S)
 _OWNER, _USER = "6100219875531011", "6200219875531031"
-_WORLD = f"""
+OWNER_AND_PARTNER = f"""
 version: 1
 businesses:
   - {{id: "6000219875531001", name: Owner}}
@@ -48,17 +48,23 @@ solutions:
     owner: {{app: "{_OWNER}", messaging: true}}
     partner: {{app: "6100219875531012", messaging: false}}
 """
+"""All but the customers."""
+
+_KEPT = 3
+"""Worlds of one size: other checkouts make theirs another way, and may be measuring."""
 
 
 class World(msgspec.Struct, frozen=True):
-    """A deployment's folder and who asks there. `businesses`: a file of customers' ids, one a line, in random order."""
+    """A deployment's folder and who asks there. `url`: of the PostgreSQL database; without it facts and trail are files."""
 
     directory: Path
     shares: int
     token: str
+    url: str = ""
 
     @property
     def businesses(self) -> Path:
+        """A file of customers' ids, one a line, in random order."""
         return self.directory / "businesses.txt"
 
     def ids(self) -> list[str]:
@@ -69,10 +75,10 @@ class World(msgspec.Struct, frozen=True):
         return f"/{VERSION}/{SOLUTION}/access_token", f"business_id={business}"
 
     def options(self, trail: Path, **more: object) -> dict[str, object]:
-        """Settings of a service on this world, with a trail of its own."""
-        files = {"database": self.directory / "facts.db", "trail": trail, "master_key_file": self.directory / "master.key"}
+        """Settings of a service on this world, with a trail of its own where it is a file."""
+        place = {"database": self.url} if self.url else {"database": self.directory / "facts.db", "trail": trail}
         limits = {"calls_per_hour": WITHOUT_LIMIT, "calls_per_business_per_hour": WITHOUT_LIMIT}
-        return {**files, **limits, **more}
+        return {**place, "master_key_file": self.directory / "master.key", **limits, **more}
 
     def settings(self, trail: Path, **more: object) -> Settings:
         return load(self.options(trail, **more))
@@ -87,22 +93,33 @@ def world_of(shares: int) -> World:
         raise RuntimeError(f"{folder} belongs to somebody else")
     directory = folder / f"{shares}-{form}"
     if not (directory / "token").exists():
-        for other in folder.glob(f"{shares}-*"):
-            shutil.rmtree(other)
-        directory.mkdir()
-        token = asyncio.run(_make(directory, shares))
+        made = Path(tempfile.mkdtemp(prefix=f"{shares}-made-", dir=folder))
+        token = make(World(made, shares, ""))
         # A gigabyte on its way to the disk would hold up each commit of the trail for a minute.
         os.sync()
-        (directory / "token").write_text(token)
+        (made / "token").write_text(token)
+        _put(made, directory)
+    os.utime(directory)
+    for old in sorted(folder.glob(f"{shares}-*"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+        shutil.rmtree(old)
     _read_through(directory / "facts.db")
     return World(directory, shares, (directory / "token").read_text())
+
+
+def _put(made: Path, directory: Path) -> None:
+    """Give a whole world its name, unless another run was first."""
+    if not (directory / "token").exists():
+        shutil.rmtree(directory, ignore_errors=True)
+        made.rename(directory)
+    else:
+        shutil.rmtree(made)
 
 
 def _form() -> str:
     """A name for how worlds are made: another schema, another world."""
     storage = Path(triggers.__file__).parent
     sources = [Path(bulk.__file__), Path(triggers.__file__), *sorted(storage.glob("migrations/**/*.py"))]
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources) + _WORLD.encode()).hexdigest()[:12]
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources) + OWNER_AND_PARTNER.encode()).hexdigest()[:12]
 
 
 def _read_through(database: Path) -> None:
@@ -112,29 +129,36 @@ def _read_through(database: Path) -> None:
             pass
 
 
-async def _make(directory: Path, shares: int) -> str:
-    """Make it and return a caller token, which is written last: a half-made world is made anew."""
-    world = World(directory, shares, "")
-    settings = world.settings(directory / "trail.db")
+def make(world: World) -> str:
+    """Make a deployment with its customers where the world says, and return a caller token."""
+    return asyncio.run(_make(world))
+
+
+async def _make(world: World) -> str:
+    settings = world.settings(world.directory / "trail.db")
     keyfile.create(settings.master_key_file)
     await create_deployment(settings, _ACT)
     async with open_operator(settings) as operator:
-        await apply_world(operator.store, operator.master, _ACT, worldfile.parse(_WORLD.encode(), "bench.yaml"))
+        await apply_world(operator.store, operator.master, _ACT, worldfile.parse(OWNER_AND_PARTNER.encode(), "bench.yaml"))
         wanted = Wanted(SystemUserId(_USER), AppId(_OWNER), ALL_PERMISSIONS)
         made = await create_credential(operator.store, operator.master, _ACT, wanted)
-    businesses = bulk.random_ids(shares, seed=shares)
+    businesses = bulk.random_ids(world.shares, seed=world.shares)
     permissions = " ".join(sorted(permission.value for permission in ALL_PERMISSIONS))
-    bulk.load_shares(world.directory / "facts.db", SOLUTION, permissions, businesses)
+    if world.url:
+        await bulk.load_shares_on_postgres(world.url, SOLUTION, permissions, businesses)
+    else:
+        bulk.load_shares(world.directory / "facts.db", SOLUTION, permissions, businesses)
     world.businesses.write_text("\n".join(businesses) + "\n")
     return made.text.reveal()
 
 
 @contextmanager
 def fresh_trail(world: World) -> Iterator[Path]:
-    """A trail as it was when the deployment was made."""
+    """A trail as it was when the deployment was made. In PostgreSQL it just goes on."""
     with tempfile.TemporaryDirectory(prefix="multipartner-bench-") as folder:
         trail = Path(folder) / "trail.db"
-        shutil.copy(world.directory / "trail.db", trail)
+        if not world.url:
+            shutil.copy(world.directory / "trail.db", trail)
         yield trail
 
 
