@@ -8,7 +8,7 @@ PYTEST := PYTHONPATH=tests $(BIN)/pytest $(if $(filter true,$(CI)),-p ci_no_skip
 
 APT := apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends
 
-.PHONY: help demo test foreign check bench clean
+.PHONY: help demo test foreign check bench drill clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -35,6 +35,12 @@ check: $(VENV)/dev.stamp ## formatting, lint, types, and which room may import w
 
 bench: $(VENV)/dev.stamp tests/foreign/node_modules/stamp ## measure, and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+drill: $(VENV)/dev.stamp ## break a real cluster under load, check what was seen, and write docs/drills.md
+	@ls /usr/lib/postgresql/*/bin/pg_rewind >/dev/null 2>&1 || command -v pg_rewind >/dev/null || { $(APT) postgresql; }
+	@command -v redis-server >/dev/null || { $(APT) redis-server; }
+	@command -v haproxy >/dev/null || test -x /usr/sbin/haproxy || { $(APT) haproxy; }
+	$(BIN)/python drills/run.py $(ARGS)
 
 clean: ## remove what the verbs installed
 	rm -rf $(VENV) tests/foreign/node_modules

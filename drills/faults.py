@@ -23,9 +23,9 @@ _AFTER_S: Final = 6.0
 
 
 class Mended(msgspec.Struct, frozen=True):
-    """When nothing stood in the way any more (monotonic), and who was affected. `until_s`: when it worked again, if the fault tells.
+    """When nothing stood in the way any more (monotonic), and who was affected.
 
-    `note`: what else was seen.
+    `until_s`: when it worked again, if the fault tells; `note`: what else was seen.
     """
 
     at_s: float

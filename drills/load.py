@@ -26,8 +26,8 @@ from multipartner.storage.ports import StorageUnavailable
 PATIENCE_S: Final = 3.0
 """What a client waits for an answer."""
 
-_ISSUES_PER_S: Final = 100
-_ISSUES_PER_S_AT_EACH: Final = 15
+_ISSUES_PER_S: Final = 80
+_ISSUES_PER_S_AT_EACH: Final = 25
 _INTROSPECTIONS_PER_S_AT_EACH: Final = 15
 _WRITERS: Final = 3
 _PAUSE_S: Final = 0.35
