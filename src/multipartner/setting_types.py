@@ -1,8 +1,10 @@
 """Kinds of settings that need a check of their own."""
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, InstanceOf
 from pydantic_settings import NoDecode
@@ -36,6 +38,13 @@ def _network(proxy: str) -> str:
 Networks = Annotated[CommaList, AfterValidator(_networks)]
 
 
+_FORM: Final = "postgresql://user:password@host:5432/database"
+_LAST_PORT: Final = 65535
+
+_MEANT_FOR_A_SERVER: Final = re.compile(r"\A(?:postgresql|postgres):|\b(?:password|dbname)\s*=")
+"""What somebody wrote who did not mean a file, and who may have written a password into it."""
+
+
 class DatabaseUrl:
     """A `postgresql://` URL, which may hold a password and so does not print itself."""
 
@@ -63,22 +72,37 @@ class DatabaseUrl:
 
 def _place(value: object) -> object:
     """A file's path or a URL. No message tells the text: it may hold a password."""
-    if not isinstance(value, str) or "://" not in value:
+    if not isinstance(value, str):
         return value
-    scheme, _, rest = value.partition("://")
-    if scheme not in ("postgresql", "postgres"):
-        raise ValueError("must be a file or postgresql://user:password@host:5432/database")
-    authority, _, tail = rest.partition("/")
-    if authority.count("@") > 1 or "#" in rest or any(not part.rpartition(":")[2].isdecimal() for part in _ports(authority)):
-        raise ValueError("user, password or port cannot be read; write @ : / # ? of a password as %40 %3A %2F %23 %3F")
-    if not tail.partition("?")[0]:
-        raise ValueError("names no database; its form is postgresql://user:password@host:5432/database")
+    scheme, is_url, _ = value.partition("://")
+    if not is_url and _MEANT_FOR_A_SERVER.search(value) is None:
+        return value
+    if not is_url or scheme not in ("postgresql", "postgres"):
+        raise ValueError(f"must be a file or {_FORM}")
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        parts = None
+    if parts is None or not _is_clear(value, parts):
+        raise ValueError("user, password or port cannot be read; write @ : / # ? [ of a password as %40 %3A %2F %23 %3F %5B")
+    if parts.path in ("", "/"):
+        raise ValueError(f"names no database; its form is {_FORM}")
     return DatabaseUrl(value)
 
 
-def _ports(authority: str) -> list[str]:
-    hosts = authority.rpartition("@")[2].split(",")
-    return [host for host in hosts if ":" in host.rpartition("]")[2]]
+def _is_clear(url: str, parts: SplitResult) -> bool:
+    """Whether nothing of a password can have come to stand where a host, a database or an option is: those are shown."""
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    ports = [host.rpartition(":")[2] for host in hosts if ":" in host.rpartition("]")[2]]
+    return (
+        url.isprintable()
+        and "#" not in url
+        and parts.netloc.count("@") <= 1
+        and "@" not in parts.path
+        and (hosts == [""] or all(hosts))
+        and all(port.isascii() and port.isdecimal() and int(port) <= _LAST_PORT for port in ports)
+        and all("=" in option for option in parts.query.split("&") if parts.query)
+    )
 
 
 Place = Annotated[Path | InstanceOf[DatabaseUrl], BeforeValidator(_place)]

@@ -266,6 +266,7 @@ def test_a_password_is_no_argument() -> None:
     assert url == "postgresql://ann@one:5432,two:5433/facts?sslmode=verify-full&sslrootcert=%2Fetc%2Fmy%20ca.pem"
     assert environment == {"PGPASSWORD": "p@ss/word", "PGOPTIONS": "-c search_path=a\\ b"}
     assert for_libpq("postgresql:///facts?host=/run&user=u&password=secret")[0] == "postgresql:///facts?host=%2Frun&user=u"
+    assert for_libpq("postgresql://one/facts?options=-c%20a%3Db")[1] == {"PGOPTIONS": "-c a=b"}
     with pytest.raises(BackupRefused, match="sslpassword"):
         for_libpq("postgresql://one/facts?sslpassword=secret")
 

@@ -157,3 +157,31 @@ def test_a_proxy_that_nobody_named_is_warned_of() -> None:
     assert warning.startswith("MULTIPARTNER_TRUSTED_PROXIES: ")
     assert s.warnings(s.load({"tls_terminated": True, "trusted_proxies": "10.0.0.1"})) == ()
     assert s.warnings(s.load()) == ()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:12/34@127.0.0.1/db",
+        "postgresql://u:12?34@127.0.0.1:1/db",
+        "postgresql://u:12/34?5@127.0.0.1/db",
+        "postgresql://u:12/34[@127.0.0.1/db",
+        "postgresql://u:12/34\N{ACCOUNT OF}@127.0.0.1/db",
+        "postgresql://u:\N{ACCOUNT OF}12/34@127.0.0.1/db",
+        "postgresql:u:12/34@127.0.0.1/db",
+        "host=127.0.0.1 user=u password=12/34 dbname=db",
+        "postgresql://u:12%2F34@127.0.0.1:99999/db",
+        "postgresql://u:12%2F34@h1,/db",
+    ],
+    ids=str.__len__,
+)
+def test_a_database_that_can_be_misread_is_refused_without_its_text(url: str) -> None:
+    """Attack 57: what somebody reads as a password never becomes a host, a database or a file, all of which are shown."""
+    with pytest.raises(s.SettingsError) as refused:
+        s.load({"database": url})
+
+    told = str(refused.value)
+    assert told.startswith("MULTIPARTNER_DATABASE: ")
+    assert "\n" not in told
+    assert "12" not in told
+    assert "34" not in told

@@ -99,7 +99,17 @@ def test_a_url_of_something_else_stops_the_start(url: str) -> None:
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["redis://x:secret@h:port/0", "valkey+sentinel://:secret@h:1", "valkey+cluster://:secret@"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://x:secret@h:port/0",
+        "valkey+sentinel://:secret@h:1",
+        "valkey+cluster://:secret@",
+        "valkey://:[secret@h:1",
+        "valkey://:\N{ACCOUNT OF}secret@h:1",
+    ],
+    ids=str.__len__,
+)
 def test_a_url_that_the_library_does_not_take_is_one_line_without_it(url: str) -> None:
     """What the library says of a URL can hold the password, so it is not told."""
     with pytest.raises(SharedLimitsRefused) as refused:

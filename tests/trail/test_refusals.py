@@ -3,9 +3,12 @@
 import asyncio
 import json
 
+import pytest
+
 from multipartner.domain.events import RefusalRecord
 from multipartner.domain.reasons import Reason
 from multipartner.storage.grouped_trail import TrailLimits
+from multipartner.storage.ports import StorageUnavailable
 from multipartner.storage.trail_reading import Filter, find_trace, tail
 from written_trail import TrailPlace, exported, issued, opened, until
 
@@ -100,3 +103,21 @@ def test_export_and_tail_read_what_is_asked_for(place: TrailPlace) -> None:
     events = find_trace(place.backend, "trace4")
     assert isinstance(events, list)
     assert [event.jti for event in events] == ["jti4"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"\x00\xff", b'{"reason":"of_a_later_version","trace_id":"refused0","at_s":1}'], ids=["damaged", "newer"]
+)
+def test_a_refusal_that_cannot_be_read_is_told_in_one_line(place: TrailPlace, body: bytes) -> None:
+    """A refusal that a newer release kept, or that was damaged, is told as that, and not by a traceback."""
+
+    async def use() -> None:
+        async with opened(place) as trail:
+            trail.refused(refusal(0, known=True))
+
+    asyncio.run(use())
+    place.run(f"UPDATE refusal SET body = {place.binary(body)}")  # noqa: S608 - the test's own words
+
+    with pytest.raises(StorageUnavailable, match="refused0 cannot be read") as told:
+        find_trace(place.backend, "refused0")
+    assert "\n" not in str(told.value)

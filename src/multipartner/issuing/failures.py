@@ -75,7 +75,9 @@ class FailureReports:
         self._unreported[key] = self._unreported.get(key, 0) + 1
         if len(self._unreported) > MAX_UNREPORTED:
             del self._unreported[next(iter(self._unreported))]
-        self.soon()
+        # Only when there is something to tell: to look for it among all of them would cost each failure of a flood.
+        if self._unreported[key] >= self._parts.block:
+            self.soon()
 
     def soon(self) -> None:
         """See to it that what is untold will be told."""

@@ -74,10 +74,14 @@ class Postgres(msgspec.Struct, frozen=True):
                         command_timeout=statement_s + 5 if statement_s else None,
                         server_settings=session_settings(application, statement_s),
                     )
-                except TimeoutError:
+                except (TimeoutError, asyncpg.PostgresConnectionError):
+                    # The second: a balancer before a dead server takes the connection and drops it, which the driver does not
+                    # take for a reason to try the next host.
                     if not left:
                         raise
                     place = rotated(place)
+                except (IndexError, OverflowError):  # of hosts and ports in the query
+                    raise ValueError from None
         raise AssertionError
 
 
@@ -126,7 +130,9 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError):
         return error.strerror or "cannot be reached"
     if isinstance(error, asyncpg.InterfaceError):
-        return str(error).partition("\n")[0]
+        text = str(error).partition("\n")[0]
+        # There the driver quotes the value itself.
+        return "a value does not fit its column" if text.startswith("invalid input for query argument") else text
     # Parsing the URL: the driver's text may quote a part of it.
     return "the URL cannot be read; its form is postgresql://user:password@host:5432/database"
 

@@ -254,6 +254,8 @@ def for_libpq(url: str) -> tuple[str, dict[str, str]]:
             raise BackupRefused("sslpassword: cannot be handed to PostgreSQL's programs unseen; name an sslkey that needs none")
         elif name == "database" or name in _OF_LIBPQ:
             known.append(("dbname" if name == "database" else name, value))
+        elif name == "options":
+            session.append(value)
         else:
             escaped = value.replace("\\", "\\\\").replace(" ", "\\ ")
             session.append(f"-c {name}={escaped}")

@@ -45,14 +45,15 @@ class ValkeyCounts:
     """
 
     def __init__(self, url: str, prefix: str) -> None:
+        self._storage = self._made(url, prefix)
         password = urlsplit(url).password or ""
         self._secrets = [secret for secret in (password, unquote(password)) if secret]
-        self._storage = self._made(url, prefix)
         self._room = asyncio.Semaphore(AT_ONCE)
         self._unanswered = 0
 
     def _made(self, url: str, prefix: str) -> "RedisStorage":
         try:
+            urlsplit(url)  # what it cannot take apart it quotes
             from limits.storage import storage_from_string  # noqa: PLC0415 - only who shares limits has it
 
             # "redis" would mean another driver; the timeouts here are the driver's own, ours covers all of a question.

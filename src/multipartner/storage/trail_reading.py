@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from multipartner.domain.events import Event, RefusalRecord
 from multipartner.storage.backend import Backend
 from multipartner.storage.chain import read_line
+from multipartner.storage.ports import StorageUnavailable
 from multipartner.storage.tables import refusal, trail_event
 
 ROWS_AT_ONCE: Final = {"yield_per": 1000}
@@ -65,7 +66,7 @@ def tail(backend: Backend, count: int) -> list[str]:
 def find_trace(backend: Backend, trace_id: str) -> RefusalRecord | list[Event]:
     """Return the refusal under a trace id or, if there is none, the events: none at all when the id is unknown or too old.
 
-    Raises StorageUnavailable. Not for a running event loop.
+    Raises StorageUnavailable, also for what cannot be read: another host may run a newer version. Not for a running event loop.
     """
     refusals = sa.select(refusal.c.body).where(refusal.c.trace_id == trace_id).order_by(refusal.c.id.desc()).limit(1)
     events = sa.select(trail_event.c.body).where(trail_event.c.trace_id == trace_id).order_by(*_in_order)
@@ -76,7 +77,12 @@ def find_trace(backend: Backend, trace_id: str) -> RefusalRecord | list[Event]:
             return msgspec.json.decode(refused, type=RefusalRecord)
         return [msgspec.json.decode(body, type=Event) for body in connection.scalars(events)]
 
-    return backend.in_trail(ask)
+    try:
+        return backend.in_trail(ask)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise StorageUnavailable(
+            f"{backend.trail_name}: what is kept under {trace_id} cannot be read; a newer multipartner wrote it, or it is damaged"
+        ) from None
 
 
 def _is_wanted(body: bytes, wanted: Filter) -> bool:
