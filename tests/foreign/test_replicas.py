@@ -17,6 +17,7 @@ from foreign.replicas import BUSINESSES, ISSUER, Asker, Callers, Clocks, Replica
 from multipartner.domain.claims import SKEW_S
 from multipartner.domain.keyring import KEY_SET_MAX_AGE_S, PUBLISH_AHEAD_S
 from serving import OWNER_APP, SHARING, SOLUTION, Connection, eventually, get, path_of, run
+from shared_limits_server import any_server, prefix
 
 pytestmark = [pytest.mark.foreign, pytest.mark.parametrize("engine", ["postgresql"], indirect=True)]
 
@@ -47,6 +48,13 @@ def front(kind: str, replicas: Replicas, tmp_path: Path) -> Iterator[Proxy]:
     folder.mkdir()
     with proxy(kind, replicas.places, folder) as started:
         yield started
+
+
+@pytest.fixture
+def shared() -> Iterator[dict[str, str]]:
+    """Settings with which replicas count together."""
+    with any_server() as url:
+        yield {"limits_url": url, "limits_prefix": prefix()}
 
 
 def test_replicas_answer_alike_and_in_turn(replicas: Replicas, front: Proxy, callers: Callers) -> None:
@@ -145,6 +153,32 @@ def test_a_spoofing_flood_is_one_address(replicas: Replicas, front: Proxy, calle
     assert flood[401] <= len(replicas.served) * FAILURES
     assert shut_out == {429}
     assert served == {200}
+
+
+def _refuses(url: str, address: str) -> bool:
+    return get(url, path_of(SHARING), "bad", X_Forwarded_For=address).status == 429
+
+
+def test_a_flood_gains_nothing_by_changing_replicas(
+    kind: str, demo: DemoDeployment, callers: Callers, tmp_path: Path, shared: dict[str, str]
+) -> None:
+    """Attack 52: with shared limits failures that the proxy spreads over replicas shut an address out of all of them."""
+    folder = tmp_path / "proxy"
+    folder.mkdir()
+    with (
+        Replicas(demo, settings(failures_per_hour=FAILURES, **shared)) as replicas,
+        proxy(kind, replicas.places, folder) as front,
+        closing(Asker(front.url, "127.0.0.5")) as flooding,
+        closing(Asker(front.url, "127.0.0.6")) as other,
+    ):
+        # A third of them each: no replica's own count is near the limit.
+        flood = {flooding.get(path_of(SHARING), f"bad{n}").status for n in range(FAILURES + 1)}
+        assert 401 in flood
+        for one in replicas.served:
+            # Each learns it from the answer to its next report: what fails meanwhile is the stated error.
+            eventually(partial(_refuses, one.url, "127.0.0.5"))
+            assert get(one.url, path_of(SHARING), callers.token, X_Forwarded_For="127.0.0.5").status == 429
+        assert {other.get(path_of(SHARING), callers.token).status for _ in range(9)} == {200}
 
 
 class Verifier:
