@@ -14,7 +14,7 @@ _TRY_S: Final = 1.5
 _OPEN_S: Final = 10.0
 
 _FIRST_PAUSE_S: Final = 0.02
-_LONGEST_PAUSE_S: Final = 0.4
+_LONGEST_PAUSE_S: Final = 0.2
 
 
 class KeptConnection:

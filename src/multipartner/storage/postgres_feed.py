@@ -20,6 +20,9 @@ MOST_CHANGES: Final = 1000
 ASK_EVERY_S: Final = 0.25
 """How often the feed is confirmed without a notification, at most; more often when `stale_for_s` is below a second."""
 
+ASK_EVERY_UNHEARD_S: Final = 0.04
+"""The same while changes come of which no notification is heard: listening does not work, and asking is all there is."""
+
 DIAL_S: Final = 1.5
 """Patience with one attempt to connect: a packet lost meanwhile is sent again once, and the next attempt sends more."""
 
@@ -72,6 +75,7 @@ class PostgresFeed:
         self._timeline = ""
         self._trouble = "not connected yet"
         self._heard_boot_ns: int | None = None
+        self._is_deaf = False
         self._lags_s: deque[float] = deque(maxlen=_LAGS_KEPT)
         self._woken, self._confirmed = asyncio.Event(), asyncio.Event()
         self._asked = self._answered = 0
@@ -168,7 +172,7 @@ class PostgresFeed:
             self._woken.clear()
             await self._ask(self._connection)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._ask_every_s):
+                async with asyncio.timeout(min(self._ask_every_s, ASK_EVERY_UNHEARD_S) if self._is_deaf else self._ask_every_s):
                     await self._woken.wait()
 
     async def _adopt(self, connection: Connection) -> None:
@@ -207,6 +211,7 @@ class PostgresFeed:
             self._last = news[-1]
             self._confirm(asked_ns, tuple(Change(_KINDS[kind], key1, key2) for _, kind, key1, key2 in news))
         if news:
+            self._is_deaf = self._heard_boot_ns is None
             self._lags_s.append((self._boot_ns() - self._since(before_ns, asked_ns)) / 1e9)
 
     def _since(self, before_ns: int | None, asked_ns: int) -> int:
@@ -259,6 +264,7 @@ class PostgresFeed:
         self._on_move()
 
     def _hear(self, *_told: object) -> None:
+        self._is_deaf = False
         if self._heard_boot_ns is None:
             self._heard_boot_ns = self._boot_ns()
         self._woken.set()
