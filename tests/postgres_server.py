@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -116,4 +117,6 @@ def postgres_server() -> Iterator[PostgresServer]:
                 server.run("SELECT pg_reload_conf()")
                 yield server
             finally:
+                # At once and without a word: writing hundreds of databases out first takes half a minute, and nobody wants them.
+                os.kill(int((Path(folder) / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
                 started.cleanup()

@@ -127,6 +127,7 @@ def test_changes_race_with_requests(demo: DemoDeployment) -> None:
         changing = threading.Thread(target=change)
         changing.start()
         while changing.is_alive():
+            changing.join(0.002)  # or the operator would hardly have a turn
             reply = ask(service, token, SHARING_TOO)
             assert reply.status in (200, 403), reply.body
             if reply.status == 200 and bodies[-1:] != [reply.body]:
