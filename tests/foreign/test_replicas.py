@@ -224,6 +224,7 @@ def test_rotation_under_load_fails_no_verifier(kind: str, demo: DemoDeployment, 
         load(front.url, callers) as asking,
         closing(Asker(front.url)) as asker,
     ):
+        asking.now_s = now_s
         verifiers = [Verifier(front.url) for _ in range(3)]
         alive: dict[str, int] = {}
 
