@@ -30,22 +30,22 @@ VERSION = "v23.0"
 SOLUTION = "6400219875531021"
 
 _ACT = Act("operator:bench", bulk.CHANGED_AT_S)
-_OWNER, _USER = "6100219875531011", "6200219875531031"
+OWNER, USER = "6100219875531011", "6200219875531031"
 OWNER_AND_PARTNER = f"""
 version: 1
 businesses:
   - {{id: "6000219875531001", name: Owner}}
   - {{id: "6000219875531002", name: Partner}}
 apps:
-  - {{id: "{_OWNER}", business: "6000219875531001", name: Owner app}}
+  - {{id: "{OWNER}", business: "6000219875531001", name: Owner app}}
   - {{id: "6100219875531012", business: "6000219875531002", name: Partner app}}
 system_users:
-  - {{id: "{_USER}", business: "6000219875531001", name: Owner's backend}}
+  - {{id: "{USER}", business: "6000219875531001", name: Owner's backend}}
 solutions:
   - id: "{SOLUTION}"
     name: Solution
     status: ACTIVE
-    owner: {{app: "{_OWNER}", messaging: true}}
+    owner: {{app: "{OWNER}", messaging: true}}
     partner: {{app: "6100219875531012", messaging: false}}
 """
 """All but the customers."""
@@ -140,7 +140,7 @@ async def _make(world: World) -> str:
     await create_deployment(settings, _ACT)
     async with open_operator(settings) as operator:
         await apply_world(operator.store, operator.master, _ACT, worldfile.parse(OWNER_AND_PARTNER.encode(), "bench.yaml"))
-        wanted = Wanted(SystemUserId(_USER), AppId(_OWNER), ALL_PERMISSIONS)
+        wanted = Wanted(SystemUserId(USER), AppId(OWNER), ALL_PERMISSIONS)
         made = await create_credential(operator.store, operator.master, _ACT, wanted)
     businesses = bulk.random_ids(world.shares, seed=world.shares)
     permissions = " ".join(sorted(permission.value for permission in ALL_PERMISSIONS))

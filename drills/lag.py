@@ -6,10 +6,10 @@ import time
 from collections import deque
 from typing import Final
 
+from benchmarks.world import SOLUTION
 from drills.history import Change, Ended, Recorder, Said
 from drills.load import Door, Held, Load
 from drills.rig import Rig
-from drills.world import SOLUTION
 
 from multipartner.domain.events import EventKind
 from multipartner.domain.model import BusinessId, SolutionId

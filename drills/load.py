@@ -12,9 +12,10 @@ from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import quote
 
+from benchmarks.world import OWNER, SOLUTION, VERSION
 from drills.history import Change, Ended, Introspection, Issue, Recorder, Said
 from drills.service import PROXY_NAME
-from drills.world import APP, SOLUTION, VERSION, World
+from drills.world import World
 
 from multipartner.domain.model import AppId, BusinessId, SolutionId, Tenant
 from multipartner.operating import open_store
@@ -207,7 +208,7 @@ class Load:
     async def _change(self, store: ChangeStore, business: str, *, takes: bool) -> Change:
         self._changes += 1
         actor = f"operator:drill-{business}-{self._changes}"
-        tenant = Tenant(AppId(APP), SolutionId(SOLUTION), BusinessId(business))
+        tenant = Tenant(AppId(OWNER), SolutionId(SOLUTION), BusinessId(business))
         act, change = Act(actor, int(time.time())), revoke_grant if takes else restore_grant
         sent_s, changed = time.monotonic(), True
         try:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from benchmarks.world import OWNER
 from drills.checking import Truth
 from drills.load import Door
 from drills.postgres import Pair, as_user, server_user
 from drills.relay import Relay
 from drills.service import PROXY_NAME, Service
-from drills.world import APP, FLAGS, World, make_world
+from drills.world import FLAGS, World, make_world
 
 from multipartner.settings import load
 
@@ -48,7 +49,7 @@ class Rig(msgspec.Struct, frozen=True):
 
     async def truth(self, since_s: int) -> Truth:
         """What the primary says, once all is over. `since_s`: Unix seconds; events before are left out."""
-        usable = await self.pair.primary.fetch(_USABLE, APP)
+        usable = await self.pair.primary.fetch(_USABLE, OWNER)
         bodies = await self.pair.primary.fetch("SELECT body FROM trail_event WHERE at_s >= $1", since_s)
         events = [json.loads(body) for (body,) in bodies]
         return Truth(

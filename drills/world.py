@@ -7,6 +7,7 @@ from typing import Final
 
 import asyncpg
 import msgspec
+from benchmarks.world import OWNER, OWNER_AND_PARTNER, USER
 
 from multipartner import keyfile
 from multipartner.domain.model import ALL_PERMISSIONS, AppId, SystemUserId
@@ -17,14 +18,10 @@ from multipartner.partnering.applying import apply_world
 from multipartner.partnering.credentials import Wanted, create_credential, create_resource_server
 from multipartner.settings import Settings, load
 
-SOLUTION: Final = "6400219875531021"
-APP: Final = "6100219875531011"
-VERSION: Final = "v23.0"
 LIFETIME_S: Final = 120
 REISSUE_S: Final = 4
 """Short, so that under load there is always somebody whose token is made anew and must be written into the trail."""
 
-_USER: Final = "6200219875531031"
 _CHANGED_AT_S: Final = 1_760_000_000
 FLAGS: Final = (
     f"--token-lifetime-s={LIFETIME_S}",
@@ -35,23 +32,6 @@ FLAGS: Final = (
 )
 """Limits are counted as always; they are so high because a drill asks more than a day's customers do."""
 
-_WORLD: Final = f"""
-version: 1
-businesses:
-  - {{id: "6000219875531001", name: Owner}}
-  - {{id: "6000219875531002", name: Partner}}
-apps:
-  - {{id: "{APP}", business: "6000219875531001", name: Owner app}}
-  - {{id: "6100219875531012", business: "6000219875531002", name: Partner app}}
-system_users:
-  - {{id: "{_USER}", business: "6000219875531001", name: Owner's backend}}
-solutions:
-  - id: "{SOLUTION}"
-    name: Solution
-    status: ACTIVE
-    owner: {{app: "{APP}", messaging: true}}
-    partner: {{app: "6100219875531012", messaging: false}}
-"""
 _SHARES: Final = (
     "INSERT INTO business (id, name) SELECT b, 'Customer ' || b FROM unnest($1::text[]) b",
     "INSERT INTO waba (id, business_id, name) SELECT '9' || b, b, 'WABA' FROM unnest($1::text[]) b",
@@ -92,8 +72,8 @@ async def _make(settings: Settings, url: str, shares: int) -> World:
     act = Act("operator:drill", _CHANGED_AT_S)
     await create_deployment(settings, act)
     async with open_operator(settings) as operator:
-        await apply_world(operator.store, operator.master, act, worldfile.parse(_WORLD.encode(), "drill.yaml"))
-        wanted = Wanted(SystemUserId(_USER), AppId(APP), ALL_PERMISSIONS)
+        await apply_world(operator.store, operator.master, act, worldfile.parse(OWNER_AND_PARTNER.encode(), "drill.yaml"))
+        wanted = Wanted(SystemUserId(USER), AppId(OWNER), ALL_PERMISSIONS)
         caller = await create_credential(operator.store, operator.master, act, wanted)
         server = await create_resource_server(operator.store, operator.master, act, "Drill")
     businesses = [str(number) for number in random.Random(shares).sample(range(10**14, 10**15), shares)]  # noqa: S311 - ids of a drill

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from multipartner.domain.events import Event, EventKind
 from multipartner.storage import tables as t
 from multipartner.storage.audit import verify
-from multipartner.storage.engine import Database, put_events
+from multipartner.storage.engine import Database
 from multipartner.storage.ports import StorageUnavailable
 from multipartner.storage.sqlite_backend import SqliteBackend
 from multipartner.storage.trail_reading import Filter, export
@@ -34,7 +34,7 @@ def actors(trail: Path) -> list[str]:
 async def change(database: Database, name: str) -> None:
     async with database.transaction() as connection:
         await connection.execute(sa.update(t.share).values(status="WITHDRAWN"))
-        await put_events(connection, [event(name)])
+        await database.put_events(connection, [event(name)])
 
 
 def test_concurrent_read_then_write_loses_nothing(on_database: "Run", world: "World") -> None:

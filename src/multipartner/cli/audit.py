@@ -49,10 +49,9 @@ def register(app: typer.Typer) -> None:
 
 def verify(call: Call, anchor: _Anchor = None) -> None:
     """Check every link of every chain, and against an anchor every end. Exit code 1 if anything is wrong."""
-    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
-    from multipartner.storage import audit  # noqa: PLC0415 - as above
+    from multipartner.storage import audit  # noqa: PLC0415 - not for --help
 
-    backend = backend_of(call.existing())
+    _, backend = call.deployed()
     known = None
     if anchor is not None:
         try:
@@ -67,10 +66,9 @@ def verify(call: Call, anchor: _Anchor = None) -> None:
 
 def anchor(call: Call, file: _Out = None) -> None:
     """Write the head of every chain: keep it where nobody who can write the trail can."""
-    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
-    from multipartner.storage import audit  # noqa: PLC0415 - as above
+    from multipartner.storage import audit  # noqa: PLC0415 - not for --help
 
-    heads = audit.heads(backend_of(call.existing()))
+    heads = audit.heads(call.deployed()[1])
     text = json.dumps(msgspec.to_builtins(heads), indent=2)
     if file is None:
         call.tell(msgspec.to_builtins(heads), text)
@@ -92,12 +90,11 @@ def export(  # noqa: PLR0913 - one for each option
     since_s: _Since = 0,
 ) -> None:
     """Write events as JSON lines, oldest first. Tokens are not in it, only their ids."""
-    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
-    from multipartner.storage import trail_reading  # noqa: PLC0415 - as above
+    from multipartner.storage import trail_reading  # noqa: PLC0415 - not for --help
 
     only = _Only(f"credential:{credential}" if credential else "", frozenset(map(_kind, kind)))
     wanted = trail_reading.Filter(app, solution, business, since_s)
-    backend = backend_of(call.existing())
+    _, backend = call.deployed()
 
     def write(to: Callable[[str], object]) -> int:
         count = 0
@@ -121,10 +118,9 @@ def export(  # noqa: PLR0913 - one for each option
 
 def tail(call: Call, count: _Count = 20) -> None:
     """Print the last events as JSON lines, oldest first."""
-    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
-    from multipartner.storage.trail_reading import tail as last  # noqa: PLC0415 - as above
+    from multipartner.storage.trail_reading import tail as last  # noqa: PLC0415 - not for --help
 
-    for line in last(backend_of(call.existing()), count):
+    for line in last(call.deployed()[1], count):
         typer.echo(line)
 
 
@@ -133,15 +129,14 @@ def prune(call: Call, days: _Days = None) -> None:
 
     Nothing else prunes, but `serve`: once a day, where the setting trail_retention_days says how long to keep events.
     """
-    from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
-    from multipartner.storage.retention import prune as pruned  # noqa: PLC0415 - as above
+    from multipartner.storage.retention import prune as pruned  # noqa: PLC0415 - not for --help
 
-    settings = call.existing()
+    settings, backend = call.deployed()
     kept_days = days or settings.trail_retention_days
     if kept_days is None:
         raise fail("nothing says how long to keep events: give --days, or set MULTIPARTNER_TRAIL_RETENTION_DAYS")
     before_s = call.now_s - kept_days * _DAY_S
-    count = pruned(backend_of(settings), before_s=before_s, at_s=call.now_s, actor=call.act.actor)
+    count = pruned(backend, before_s=before_s, at_s=call.now_s, actor=call.act.actor)
     call.tell({"pruned": count}, f"{count} events older than {kept_days} days taken out")
 
 

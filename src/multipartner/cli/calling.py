@@ -56,12 +56,11 @@ class Call(msgspec.Struct, frozen=True):
 
         return settings.load({"database": self.database, "trail": self.trail, "master_key_file": self.master_key_file})
 
-    def existing(self) -> "Settings":
-        """Read the settings of a deployment whose files are at this program's version. Raises DatabaseVersionError as well."""
-        return self.deployed()[0]
-
     def deployed(self) -> "tuple[Settings, Backend]":
-        """As `existing`, with the place of its facts and trail."""
+        """The settings of a deployment that is at this program's version, and the place of its facts and trail.
+
+        Raises DatabaseVersionError, StorageUnavailable, SettingsError.
+        """
         from multipartner.operating import backend_of  # noqa: PLC0415 - not for --help
 
         settings = self.settings()

@@ -34,13 +34,12 @@ def register(app: typer.Typer) -> None:
 def explain(call: Call, trace_id: _TraceId) -> None:
     """Say which station refused a request, by which rule, on which fact, since when, and what to do; or what it got."""
     from multipartner.domain.events import RefusalRecord  # noqa: PLC0415 - not for --help
-    from multipartner.operating import backend_of  # noqa: PLC0415 - as above
     from multipartner.storage.trail_reading import find_trace  # noqa: PLC0415 - as above
 
-    settings = call.existing()
+    settings, backend = call.deployed()
     if _FORM.fullmatch(trace_id) is None:
         raise fail("that is no trace id: it is `fbtrace_id` of an answer, 23 characters that begin with A")
-    found = find_trace(backend_of(settings), trace_id)
+    found = find_trace(backend, trace_id)
     if isinstance(found, RefusalRecord):
         names = _names(call, found)
         made = _made_so(settings, found)

@@ -16,14 +16,13 @@ from multipartner.storage import queries
 from multipartner.storage.doorbell import Doorbell, bell_path
 from multipartner.storage.migrate import check_version, migrate
 from multipartner.storage.ports import StorageUnavailable, TrailUnavailable
+from multipartner.storage.sqlite_connections import READING, begin_ourselves
 from multipartner.storage.tables import change, outbox
 from multipartner.storage.trail_file import OutboxRow, TrailFile
 
 _BUSY_S: Final = 5.0
 _MOVED_AT_ONCE: Final = 1000
 _CHANGES_KEPT: Final = 100_000
-READING: Final = "multipartner_reading"
-"""Execution option of a connection whose transactions only read."""
 
 
 class Database:
@@ -95,7 +94,8 @@ class Database:
 
     async def put_events(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
         """See `backend.Database`: they wait in the outbox, durable with the change."""
-        await put_events(connection, events)
+        if events:
+            await connection.execute(sa.insert(outbox), [{"event": msgspec.json.encode(event)} for event in events])
 
     async def move_outbox(self) -> None:
         """Move waiting events to the trail's chain `changes`, each once.
@@ -148,12 +148,6 @@ class Database:
         return self._bell
 
 
-async def put_events(connection: AsyncConnection, events: Sequence[Event]) -> None:
-    """Put trail events into the transaction of the changes that they tell of."""
-    if events:
-        await connection.execute(sa.insert(outbox), [{"event": msgspec.json.encode(event)} for event in events])
-
-
 async def _forget(connection: AsyncConnection, moved: Sequence[OutboxRow]) -> None:
     """Drop moved events, and of the feed what no reader needs: one that far behind drops its caches anyway."""
     if moved:
@@ -191,15 +185,6 @@ def _sqlite_engine(path: Path, *, foreign_keys: bool = True) -> AsyncEngine:
     sa.event.listen(engine.sync_engine, "connect", connect)
     begin_ourselves(engine.sync_engine)
     return engine
-
-
-def begin_ourselves(engine: sa.Engine) -> None:
-    """Begin each transaction of an SQLite engine with the write lock, unless the connection's option `READING` is set."""
-
-    def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(READING) else "BEGIN IMMEDIATE")
-
-    sa.event.listen(engine, "begin", begin)
 
 
 @contextmanager

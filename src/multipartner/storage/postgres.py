@@ -85,7 +85,7 @@ class Postgres(msgspec.Struct, frozen=True):
         raise AssertionError
 
 
-def session_settings(application: str, statement_s: float = STATEMENT_S) -> dict[str, str]:
+def session_settings(application: str, statement_s: float) -> dict[str, str]:
     """Settings that every connection of ours asks for; times in the server's milliseconds."""
     return {
         "application_name": application,

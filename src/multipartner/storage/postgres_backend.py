@@ -106,7 +106,9 @@ class PostgresBackend:
             raise StorageUnavailable(
                 f"{self.name}: the server is a standby; name the primary, or all hosts and target_session_attrs=read-write"
             )
-        for table in (*metadata.sorted_tables, *trail_metadata.sorted_tables):
-            for verb in _WRITES:
-                if not connection.scalar(sa.func.has_table_privilege(table.name, verb)):
-                    raise StorageUnavailable(f"{self.name}: the role may not {verb} in table {table.name}; grant it")
+        tables = (*metadata.sorted_tables, *trail_metadata.sorted_tables)
+        asked = [(table.name, verb) for table in tables for verb in _WRITES]
+        granted = connection.execute(sa.select(*(sa.func.has_table_privilege(*one) for one in asked))).one()
+        for (table, verb), may in zip(asked, granted, strict=True):
+            if not may:
+                raise StorageUnavailable(f"{self.name}: the role may not {verb} in table {table}; grant it")

@@ -11,12 +11,14 @@ import sqlalchemy as sa
 
 from multipartner.storage import sqlite_backup
 from multipartner.storage.backups import Backup, Taken
-from multipartner.storage.engine import READING, Database, begin_ourselves
+from multipartner.storage.engine import Database
 from multipartner.storage.migrate import FACTS, TRAIL, check_version, judge, version_of
 from multipartner.storage.ports import StorageUnavailable
 from multipartner.storage.rows import LimitDefaults
 from multipartner.storage.sqlite import SqliteReader, fold
+from multipartner.storage.sqlite_connections import READING, core_on
 from multipartner.storage.trail import SqliteTrail
+from multipartner.storage.trail_file import connect
 
 _BUSY_S: Final = 5.0
 
@@ -107,25 +109,17 @@ class SqliteBackend:
 @contextmanager
 def _connected(path: Path, *, write: bool) -> Iterator[sa.Connection]:
     """Open an existing file for one question; raises StorageUnavailable, also for what goes wrong meanwhile."""
-
-    def connect() -> sqlite3.Connection:
-        mode = "rw" if write else "ro"
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-        )
-        if write:
-            connection.execute("PRAGMA synchronous = FULL")
-        return connection
-
-    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.NullPool, hide_parameters=True)
-    begin_ourselves(engine)
     options: dict[str, Any] = {} if write else {READING: True}
     try:
-        with engine.connect() as connection:
+        with core_on(lambda: connect(path, _BUSY_S) if write else _connect_to_read(path)) as connection:
             yield connection.execution_options(**options)
     except sa.exc.DBAPIError as error:
         raise StorageUnavailable(f"{path.name}: {error.orig}") from None
     except sqlite3.Error as error:
         raise StorageUnavailable(f"{path.name}: {error}") from None
-    finally:
-        engine.dispose()
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+    )

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from multipartner.storage.chain import Entry, append_change, entry_of, locked
 from multipartner.storage.ports import TrailUnavailable
+from multipartner.storage.sqlite_connections import core_on
 from multipartner.storage.tables import trail_event
 
 
@@ -37,18 +38,14 @@ def connect(path: Path, busy_s: float, *, durable: bool = True) -> sqlite3.Conne
 @contextmanager
 def writing(path: Path, busy_s: float) -> Iterator[sa.Connection]:
     """Open the file for something rare, which `chain` knows how to do. Raises TrailUnavailable."""
-    # Core takes its own time, which the events of every second must not pay.
-    engine = sa.create_engine("sqlite://", creator=lambda: connect(path, busy_s), poolclass=sa.NullPool, hide_parameters=True)
-    sa.event.listen(engine, "begin", _begin)
     try:
-        with engine.connect() as connection:
+        # Core takes its own time, which the events of every second must not pay.
+        with core_on(lambda: connect(path, busy_s)) as connection:
             yield connection
     except sa.exc.DBAPIError as error:
         raise TrailUnavailable(f"the trail cannot be written: {error.orig}") from None
     except (sqlite3.Error, OSError) as error:
         raise TrailUnavailable(f"the trail cannot be written: {error}") from None
-    finally:
-        engine.dispose()
 
 
 class TrailFile:
@@ -84,7 +81,3 @@ def _known(connection: sa.Connection, rows: Sequence[OutboxRow]) -> dict[int, by
     ids = [row.id for row in rows]
     found = connection.execute(sa.select(trail_event.c.outbox_id, trail_event.c.body).where(trail_event.c.outbox_id.in_(ids)))
     return dict(found.all())
-
-
-def _begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
