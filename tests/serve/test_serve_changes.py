@@ -24,7 +24,7 @@ from serving import (
 
 WORKERS = 3
 CONNECTIONS = 32
-UNLIMITED = {"calls_per_hour": 100_000, "calls_per_business_per_hour": 100_000}
+MANY = 100_000
 """A worker has a third of each, and the kernel may give it most of the connections."""
 
 
@@ -63,7 +63,7 @@ def test_command_line_is_obeyed_by_the_next_request_of_every_worker(demo: DemoDe
     other = demo.caller_token(OWNER_USER, OWNER_APP)
     share, grant = path_of(SHARING), path_of(SHARING_TOO)
     grant_options = ["--business", SHARING_TOO, "--solution", SOLUTION, "--app", OWNER_APP]
-    with serving(demo, workers=WORKERS, **UNLIMITED) as served, ExitStack() as stack:
+    with serving(demo, workers=WORKERS, calls_per_hour=MANY, calls_per_business_per_hour=MANY) as served, ExitStack() as stack:
         connections = _connected(stack, served, (share, grant), token)
 
         def after(*command: str) -> tuple[list[Answer], list[Answer]]:
@@ -90,7 +90,7 @@ def test_command_line_is_obeyed_by_the_next_request_of_every_worker(demo: DemoDe
 def test_foreign_tool_is_obeyed_within_a_second(demo: DemoDeployment) -> None:
     """A row changed with somebody else's client is obeyed by every worker within one second."""
     token = demo.caller_token(OWNER_USER, OWNER_APP)
-    with serving(demo, workers=WORKERS, **UNLIMITED) as served, ExitStack() as stack:
+    with serving(demo, workers=WORKERS, calls_per_hour=MANY, calls_per_business_per_hour=MANY) as served, ExitStack() as stack:
         connections = _connected(stack, served, (path_of(SHARING),), token)
         demo.execute(f"UPDATE share SET status = 'WITHDRAWN' WHERE business_id = '{SHARING}'")  # noqa: S608 - the demo's id
         committed = time.monotonic()
