@@ -35,6 +35,10 @@ class Reason(enum.Enum):
     MALFORMED_BUSINESS_ID = "malformed_business_id"
     TWO_CREDENTIALS = "two_credentials"
     BODY_ON_GET = "body_on_get"
+    MALFORMED_NODE_ID = "malformed_node_id"
+    MALFORMED_BODY = "malformed_body"
+    MISSING_PARAMETER = "missing_parameter"
+    INVALID_PARAMETER = "invalid_parameter"
     ADDRESS_LIMITED = "address_limited"
     CALLER_MISSING = "caller_missing"
     CALLER_IN_QUERY = "caller_in_query"
@@ -42,11 +46,18 @@ class Reason(enum.Enum):
     CALLER_UNKNOWN = "caller_unknown"
     CALLER_REVOKED = "caller_revoked"
     CALLER_EXPIRED = "caller_expired"
+    TOKEN_DEAD = "token_dead"  # noqa: S105 - a name, not a secret
+    APP_TOKEN_INVALID = "app_token_invalid"  # noqa: S105 - as above
     PROOF_MISSING = "proof_missing"
     PROOF_INVALID = "proof_invalid"
     APP_LIMITED = "app_limited"
     APP_BUSINESS_LIMITED = "app_business_limited"
     LIMITS_UNAVAILABLE = "limits_unavailable"
+    CURSOR_INVALID = "cursor_invalid"
+    CREDENTIAL_NOT_ENOUGH = "credential_not_enough"
+    APP_UNKNOWN = "app_unknown"
+    APP_NOT_CALLERS = "app_not_callers"
+    NODE_UNKNOWN = "node_unknown"
     SOLUTION_UNKNOWN = "solution_unknown"
     APP_NOT_PARTY = "app_not_party"
     APP_SUSPENDED = "app_suspended"
@@ -56,6 +67,17 @@ class Reason(enum.Enum):
     NOTHING_SHARED = "nothing_shared"
     GRANT_REVOKED = "grant_revoked"
     NOTHING_PERMITTED = "nothing_permitted"
+    PARTNER_APP_INVALID = "partner_app_invalid"
+    MESSAGING_INVALID = "messaging_invalid"
+    TOO_MANY_INVITATIONS = "too_many_invitations"
+    NOT_THIS_SIDES = "not_this_sides"
+    NO_SUCH_REQUEST = "no_such_request"
+    STATUS_FORBIDS = "status_forbids"
+    INTENT_FORBIDDEN = "intent_forbidden"
+    INTENT_IMPOSSIBLE = "intent_impossible"
+    INSPECTION_DENIED = "inspection_denied"
+    FIELDS_UNAVAILABLE = "fields_unavailable"
+    FILTER_UNSUPPORTED = "filter_unsupported"
     FACTS_UNAVAILABLE = "facts_unavailable"
     TRAIL_UNAVAILABLE = "trail_unavailable"
     NO_SIGNING_KEY = "no_signing_key"
@@ -87,6 +109,12 @@ RULES: dict[Reason, Rule] = {
     Reason.MALFORMED_BUSINESS_ID: Rule(Station.PARSE, "business_id must match ^[0-9]+$ in ASCII."),
     Reason.TWO_CREDENTIALS: Rule(Station.PARSE, "A caller token comes in the header or in the query, not in both."),
     Reason.BODY_ON_GET: Rule(Station.PARSE, "A GET has no body; {} alone is ignored because an SDK sends it."),
+    Reason.MALFORMED_NODE_ID: Rule(Station.PARSE, "An id in the path must match ^[0-9]+$ in ASCII."),
+    Reason.MALFORMED_BODY: Rule(
+        Station.PARSE, "A body is one JSON object, a form or multipart/form-data of named texts, in UTF-8, of at most 64 KiB."
+    ),
+    Reason.MISSING_PARAMETER: Rule(Station.PARSE, "The operation needs this parameter."),
+    Reason.INVALID_PARAMETER: Rule(Station.PARSE, "The parameter must have the documented shape."),
     Reason.ADDRESS_LIMITED: Rule(Station.LIMIT, "Too many failed authentications from this address within the hour."),
     Reason.CALLER_MISSING: Rule(Station.AUTHENTICATE, "A caller token is required: Authorization: Bearer <token>."),
     Reason.CALLER_IN_QUERY: Rule(Station.AUTHENTICATE, "The token came in the query, and `accept_query_token` is off."),
@@ -96,6 +124,12 @@ RULES: dict[Reason, Rule] = {
     Reason.CALLER_UNKNOWN: Rule(Station.AUTHENTICATE, "No credential has this identifier, or its secret is another."),
     Reason.CALLER_REVOKED: Rule(Station.AUTHENTICATE, "The credential was revoked."),
     Reason.CALLER_EXPIRED: Rule(Station.AUTHENTICATE, "The credential expired."),
+    Reason.TOKEN_DEAD: Rule(
+        Station.AUTHENTICATE, "The granular token is not one of ours, has expired, or what it stands for has changed."
+    ),
+    Reason.APP_TOKEN_INVALID: Rule(
+        Station.AUTHENTICATE, "An app token is {app-id}|{app-secret}, with the app's secret of today."
+    ),
     Reason.PROOF_MISSING: Rule(Station.AUTHENTICATE, "The app requires appsecret_proof, and none was sent."),
     Reason.PROOF_INVALID: Rule(
         Station.AUTHENTICATE, "appsecret_proof must be the hex HMAC-SHA-256 of the token under this app's secret."
@@ -106,6 +140,17 @@ RULES: dict[Reason, Rule] = {
     Reason.APP_BUSINESS_LIMITED: Rule(Station.LIMIT, "The app used up its calls of the hour for this one business."),
     Reason.LIMITS_UNAVAILABLE: Rule(
         Station.LIMIT, "The counts that all hosts share could not be reached, and `limits_when_away` is `refuse`."
+    ),
+    Reason.CURSOR_INVALID: Rule(
+        Station.AUTHORIZE, "A cursor is good for a day, for whom it was made and for the same list with the same filters."
+    ),
+    Reason.CREDENTIAL_NOT_ENOUGH: Rule(
+        Station.AUTHORIZE, "The operation is not for this kind of credential; changes need a system user's caller token."
+    ),
+    Reason.APP_UNKNOWN: Rule(Station.AUTHORIZE, "No app has this id."),
+    Reason.APP_NOT_CALLERS: Rule(Station.AUTHORIZE, "The app in the path must be the one the credential is for."),
+    Reason.NODE_UNKNOWN: Rule(
+        Station.AUTHORIZE, "Nothing that this credential reaches has this id; told as if it did not exist."
     ),
     Reason.SOLUTION_UNKNOWN: Rule(Station.AUTHORIZE, "No solution has this id."),
     Reason.APP_NOT_PARTY: Rule(Station.AUTHORIZE, "The caller's app is neither owner nor partner of the solution."),
@@ -120,6 +165,23 @@ RULES: dict[Reason, Rule] = {
     Reason.NOTHING_PERMITTED: Rule(
         Station.AUTHORIZE, "Nothing is left of: caller's permissions, the solution's for this side, the customer's consent."
     ),
+    Reason.PARTNER_APP_INVALID: Rule(Station.AUTHORIZE, "The partner must be another app that exists and is not suspended."),
+    Reason.MESSAGING_INVALID: Rule(Station.AUTHORIZE, "Exactly one side of a solution has MESSAGING."),
+    Reason.TOO_MANY_INVITATIONS: Rule(Station.AUTHORIZE, "An app may have 100 solutions that wait for their partner's answer."),
+    Reason.NOT_THIS_SIDES: Rule(Station.AUTHORIZE, "This move belongs to the other side of the solution."),
+    Reason.NO_SUCH_REQUEST: Rule(Station.AUTHORIZE, "The solution has no such request by, or to, this app."),
+    Reason.STATUS_FORBIDS: Rule(Station.AUTHORIZE, "The solution's status has no such move."),
+    Reason.INTENT_FORBIDDEN: Rule(
+        Station.AUTHORIZE, "A WABA is moved by an app that is a party to both solutions, and an intent by the app that set it."
+    ),
+    Reason.INTENT_IMPOSSIBLE: Rule(
+        Station.AUTHORIZE, "The WABA, the solutions or the intent are not in a state that allows this step of a migration."
+    ),
+    Reason.INSPECTION_DENIED: Rule(
+        Station.AUTHORIZE, "A token is inspected with an app token or a caller token of the very app it was made for."
+    ),
+    Reason.FIELDS_UNAVAILABLE: Rule(Station.AUTHORIZE, "`fields` names what this kind of node does not have."),
+    Reason.FILTER_UNSUPPORTED: Rule(Station.AUTHORIZE, "The list cannot be filtered or sorted by what is not kept here."),
     Reason.FACTS_UNAVAILABLE: Rule(
         Station.AUTHORIZE, "The facts could not be read, or their feed was not confirmed within `stale_for_s`."
     ),
@@ -130,7 +192,11 @@ RULES: dict[Reason, Rule] = {
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
-    """A reason, and for the operator alone the fact that met the rule (never secret, never for the caller)."""
+    """A reason, and for the operator alone the fact that met the rule (never secret, never for the caller).
+
+    `parameter` is for the caller: which parameter is meant, by a name of ours and never by text that came with the request.
+    """
 
     reason: Reason
     fact: str = ""
+    parameter: str = ""

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import msgspec
 
 from multipartner.domain.reasons import Reason
+from multipartner.wire.parameters import described
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -61,6 +62,11 @@ def _unshared(message: str, user_msg: str) -> Row:
     return Row(422, _METHOD, 100, message, error_user_title="Nothing is shared", error_user_msg=user_msg)
 
 
+def _denied(message: str, code: int = 200) -> Row:
+    told = "This app is not allowed to do this. Ask the solution's partners or the business's admin."
+    return Row(403, _OAUTH, code, message, 1349174, error_user_title="Permission denied", error_user_msg=told)
+
+
 ROWS = MappingProxyType(
     {
         Reason.UNKNOWN_PATH: _UNKNOWN_PATH,
@@ -76,6 +82,10 @@ ROWS = MappingProxyType(
         Reason.MALFORMED_BUSINESS_ID: _bad("Invalid parameter: business_id must be a numeric string"),
         Reason.TWO_CREDENTIALS: _bad("Invalid request: access token given in the header and in the query"),
         Reason.BODY_ON_GET: _bad("Invalid request: parameters belong in the query, not in a body"),
+        Reason.MALFORMED_NODE_ID: _bad("Invalid parameter: an id in the path must be a numeric string"),
+        Reason.MALFORMED_BODY: _bad("Invalid request: the body cannot be read as JSON, form or multipart"),
+        Reason.MISSING_PARAMETER: _bad("(#100) A required parameter is missing"),
+        Reason.INVALID_PARAMETER: _bad("Invalid parameter"),
         Reason.ADDRESS_LIMITED: _LIMITED,
         Reason.CALLER_MISSING: _INVALID_TOKEN,
         Reason.CALLER_IN_QUERY: _INVALID_TOKEN,
@@ -83,11 +93,18 @@ ROWS = MappingProxyType(
         Reason.CALLER_UNKNOWN: _INVALID_TOKEN,
         Reason.CALLER_REVOKED: Row(401, _OAUTH, 190, "The access token was revoked", error_subcode=466),
         Reason.CALLER_EXPIRED: Row(401, _OAUTH, 190, "The access token has expired", error_subcode=463),
+        Reason.TOKEN_DEAD: _INVALID_TOKEN,
+        Reason.APP_TOKEN_INVALID: _INVALID_TOKEN,
         Reason.PROOF_MISSING: _bad("This app's calls require an appsecret_proof argument", _METHOD),
         Reason.PROOF_INVALID: _bad("Invalid appsecret_proof", _METHOD),
         Reason.APP_LIMITED: _LIMITED,
         Reason.APP_BUSINESS_LIMITED: _LIMITED,
         Reason.LIMITS_UNAVAILABLE: _FAULT,
+        Reason.CURSOR_INVALID: _bad("Invalid parameter: the cursor is not good (any more) for this list"),
+        Reason.CREDENTIAL_NOT_ENOUGH: _denied("This kind of access token may not do this", code=10),
+        Reason.APP_UNKNOWN: Row(404, _METHOD, 803, "No such application"),
+        Reason.APP_NOT_CALLERS: _denied("The access token is for another application"),
+        Reason.NODE_UNKNOWN: Row(404, _METHOD, 803, "No such object, or it is not visible to this access token"),
         Reason.SOLUTION_UNKNOWN: _NOT_FOUND,
         Reason.APP_NOT_PARTY: _DENIED,
         Reason.APP_SUSPENDED: _DENIED,
@@ -102,6 +119,17 @@ ROWS = MappingProxyType(
         ),
         Reason.GRANT_REVOKED: _DENIED,
         Reason.NOTHING_PERMITTED: _DENIED,
+        Reason.PARTNER_APP_INVALID: _bad("Invalid parameter: partner_app_id names no app that can be invited"),
+        Reason.MESSAGING_INVALID: _bad("Invalid permissions: exactly one partner must have MESSAGING"),
+        Reason.TOO_MANY_INVITATIONS: Row(422, _METHOD, 100, "Too many solutions of this application wait for an answer"),
+        Reason.NOT_THIS_SIDES: _denied("This belongs to the other partner of the Multi-Partner Solution"),
+        Reason.NO_SUCH_REQUEST: Row(404, _METHOD, 100, "The solution has no such pending request"),
+        Reason.STATUS_FORBIDS: Row(422, _METHOD, 100, "The Multi-Partner Solution is not in a status that allows this"),
+        Reason.INTENT_FORBIDDEN: _denied("The app may not move this WhatsApp Business Account between these solutions"),
+        Reason.INTENT_IMPOSSIBLE: Row(422, _METHOD, 100, "The migration cannot take this step in its current state"),
+        Reason.INSPECTION_DENIED: _bad("(#100) The access token must be an app token or a caller token of the token's own app"),
+        Reason.FIELDS_UNAVAILABLE: Row(422, _METHOD, 100, "The requested fields are not available on this object"),
+        Reason.FILTER_UNSUPPORTED: Row(422, _METHOD, 100, "The requested filter or order is not supported"),
         Reason.FACTS_UNAVAILABLE: _FAULT,
         Reason.TRAIL_UNAVAILABLE: _FAULT,
         Reason.NO_SIGNING_KEY: _FAULT,
@@ -118,9 +146,20 @@ def _prefix(row: Row) -> bytes:
 _PREFIXES = {reason: _prefix(row) for reason, row in ROWS.items()}
 
 
-def render(reason: Reason, trace_id: str) -> bytes:
-    """Print the error envelope. `trace_id` is our own (base64url) and needs no escapes."""
-    return _PREFIXES[reason] + trace_id.encode() + b'"}}'
+_NAMED = {Reason.MISSING_PARAMETER: "(#100) The parameter {} is required", Reason.INVALID_PARAMETER: "Invalid parameter: {}"}
+"""Where a parameter is meant, its name stands in the message, with its shape."""
+
+
+def render(reason: Reason, trace_id: str, parameter: str = "") -> bytes:
+    """Print the error envelope. `trace_id` is our own (base64url) and needs no escapes.
+
+    `parameter` is a name of ours; of an invalid one the message tells the shape (`parameters.SHAPES`).
+    """
+    prefix = _PREFIXES[reason]
+    if parameter and reason in _NAMED:
+        told = described(parameter) if reason is Reason.INVALID_PARAMETER else parameter
+        prefix = _prefix(msgspec.structs.replace(ROWS[reason], message=_NAMED[reason].format(told)))
+    return prefix + trace_id.encode() + b'"}}'
 
 
 class GraphError(msgspec.Struct, frozen=True):
