@@ -43,6 +43,7 @@ AT_HOME: dict[str, set[str]] = {
     "structlog": {"web"},
     "prometheus_client": {"web"},
     "starlette": {"web"},
+    "python_multipart": {"web"},
 }
 CLOCKS = {"time", "datetime", "random", "secrets", "os", "asyncio", "socket", "logging"}
 
