@@ -7,7 +7,7 @@ import enum
 
 import msgspec
 
-from multipartner.domain.model import AppId, BusinessId, Permissions, SolutionId, SolutionStatus, Tenant, WabaId
+from multipartner.domain.model import AppId, BusinessId, Instant, Permissions, Secret, SolutionId, SolutionStatus, Tenant, WabaId
 
 
 class ViewerKind(enum.Enum):
@@ -36,6 +36,20 @@ class Viewer(msgspec.Struct, frozen=True):
     """For the trail: `credential:<id>`, `token:<jti>` or `app:<id>`."""
     tenant: Tenant | None = None
     waba_ids: tuple[WabaId, ...] = ()
+
+
+class Presented(msgspec.Struct, frozen=True, gc=False):
+    """With what a request to any operation but the token's came, and from where; `operation` is the contract's operationId."""
+
+    trace_id: str
+    operation: str
+    version: str
+    node_id: str
+    bearer: Secret | None
+    proof: Secret | None
+    query_token: bool
+    address: str
+    now: Instant
 
 
 class Edge(enum.Enum):

@@ -5,12 +5,13 @@ import hashlib
 import hmac
 import os
 from collections.abc import Collection
+from typing import Protocol
 
 import msgspec
 
 from multipartner.crypto.credentials import IDENTIFIER_CHARS, CredentialType, MacKey, identifier_of, mac_matches, proof_matches
 from multipartner.crypto.sealing import MasterKeys, SealBroken
-from multipartner.domain.model import Ask, Caller, CredentialId
+from multipartner.domain.model import Caller, CredentialId, Instant, Secret
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.cache import BoundedCache, SingleFlight
 from multipartner.storage.ports import CallerRecord, Reader, StorageUnavailable
@@ -49,6 +50,30 @@ class Known(msgspec.Struct, gc=False):
         return self.record.caller
 
 
+class Presenting(Protocol):
+    """What station 2 takes from a request."""
+
+    @property
+    def bearer(self) -> Secret | None:
+        """The caller token's text."""
+        ...
+
+    @property
+    def proof(self) -> Secret | None:
+        """`appsecret_proof`."""
+        ...
+
+    @property
+    def query_token(self) -> bool:
+        """Whether the token came in the query."""
+        ...
+
+    @property
+    def now(self) -> Instant:
+        """When it came."""
+        ...
+
+
 class MacKeys:
     """The keys under which fingerprints of credentials are made, opened once."""
 
@@ -77,17 +102,17 @@ class Authenticator:
         self._reader = reader
         self._master = master
         self._mac_keys = mac_keys
-        self._accept_query_token = accept_query_token
+        self.accepts_query_token = accept_query_token
         self._known: BoundedCache[CredentialId, Known] = BoundedCache(KNOWN_CALLERS)
         self._loads: SingleFlight[tuple[CredentialId, int], Known | None] = SingleFlight()
         self._epoch = 0
         self._fingerprint = functools.partial(hashlib.blake2b, key=os.urandom(32), digest_size=32)
 
-    async def __call__(self, ask: Ask) -> Known | Refusal:
+    async def __call__(self, ask: Presenting) -> Known | Refusal:
         """Say who asks, or refuse. Raises StorageUnavailable."""
         if ask.bearer is None:
             return Refusal(Reason.CALLER_MISSING)
-        if ask.query_token and not self._accept_query_token:
+        if ask.query_token and not self.accepts_query_token:
             return Refusal(Reason.CALLER_IN_QUERY)
         token = ask.bearer.reveal()
         known = self._known.get(CredentialId(token[_IDENTIFIER]))
@@ -132,7 +157,7 @@ class Authenticator:
             and (record.expires_at_s is None or wall_s < record.expires_at_s)
         )
 
-    def _check_proof(self, ask: Ask, token: str, record: CallerRecord) -> Refusal | None:
+    def _check_proof(self, ask: Presenting, token: str, record: CallerRecord) -> Refusal | None:
         if ask.proof is None:
             return Refusal(Reason.PROOF_MISSING, fact=f"app {record.caller.app_id}")
         # Opened for each proof and not kept: 2 us are cheaper than app secrets lying in memory.

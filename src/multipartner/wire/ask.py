@@ -18,7 +18,7 @@ _SHAPE = re.compile(rb"/([^/]*)/([^/]*)/access_token")
 _VERSION = re.compile(VERSION_PATTERN.encode())
 _DIGITS = re.compile(ID_PATTERN.encode())
 _PLAIN_QUERY = re.compile(f"business_id=({ID_PATTERN})".encode())
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 DECIDING = frozenset({b"business_id", b"access_token", b"appsecret_proof"})
 """Query parameters that decide something; any other is ignored, as the Graph API ignores it."""
@@ -70,7 +70,7 @@ class AskParser:
             version,
             SolutionId(path[2].decode()),
             BusinessId(business_id.decode()),
-            _bearer(authorization) if token is None else Secret(token.decode("latin-1")),
+            bearer_of(authorization) if token is None else Secret(token.decode("latin-1")),
             None if proof is None else Secret(proof.decode("latin-1")),
             token is not None,
             arrival.address,
@@ -89,7 +89,8 @@ class AskParser:
         return None if _DIGITS.fullmatch(shape[2]) else Refusal(Reason.MALFORMED_SOLUTION_ID)
 
 
-def _bearer(authorization: bytes | None) -> Secret | None:
+def bearer_of(authorization: bytes | None) -> Secret | None:
+    """The token of an Authorization header; text that is no token's when the header has another form."""
     if authorization is None:
         return None
     # Another scheme, two spaces, a space inside: a credential was sent, and it is not of a caller token's form.
@@ -98,7 +99,7 @@ def _bearer(authorization: bytes | None) -> Secret | None:
 
 def _deciding(query: bytes) -> tuple[bytes, bytes | None, bytes | None] | Refusal:
     """Pick business_id, access_token, appsecret_proof; refuse what two parsers could read in two ways (attack 6)."""
-    if _BAD_ESCAPE.search(query):
+    if BAD_ESCAPE.search(query):
         return Refusal(Reason.MALFORMED_QUERY)
     values: dict[bytes, bytes] = {}
     for part in query.split(b"&"):

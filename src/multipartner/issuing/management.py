@@ -1,0 +1,91 @@
+"""The way in to all operations but the token's: address limit, who asks, app's limit; and the way out of a refusal."""
+
+import msgspec
+
+from multipartner.domain.events import RefusalRecord
+from multipartner.domain.graph import Presented, Viewer, ViewerKind
+from multipartner.domain.model import Permission, names_of
+from multipartner.domain.reasons import Reason, Refusal
+from multipartner.issuing.grants import Grants
+from multipartner.issuing.limits import Limiter, Quota
+from multipartner.issuing.viewers import Viewers
+from multipartner.storage.ports import StorageUnavailable, Trail
+
+
+class Entered(msgspec.Struct, frozen=True):
+    """Somebody who was let in, and where the call was counted."""
+
+    viewer: Viewer
+    quota: Quota
+
+
+class TurnedAway(msgspec.Struct, frozen=True):
+    """A refusal before anything was read or changed; `viewer` and `quota` are there once somebody is known."""
+
+    refusal: Refusal
+    retry_after_s: int = 0
+    viewer: Viewer | None = None
+    quota: Quota | None = None
+
+
+class Management:
+    """Stations 2 and 3 of reading and changing: who may come in at all. What they may see or do is decided behind it."""
+
+    def __init__(self, grants: Grants, viewers: Viewers, limiter: Limiter, trail: Trail) -> None:
+        self._grants = grants
+        self._viewers = viewers
+        self._limiter = limiter
+        self._trail = trail
+
+    async def enter(self, presented: Presented, *, for_itself: bool = False) -> Entered | TurnedAway:
+        """Let somebody in, or not. `for_itself`: what is asked concerns the credential alone, so it needs no permission.
+
+        Calls count against the app, and against its limit for one business under the id of its own business.
+        """
+        limited = self._limiter.address(presented.address, presented.now)
+        if limited is not None:
+            return TurnedAway(*limited)
+        try:
+            self._grants.catch_up(presented.now.boot_ns)
+            known = await self._viewers(presented)
+        except StorageUnavailable as error:
+            return TurnedAway(Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error)))
+        if isinstance(known, Refusal):
+            self.failed(presented)
+            return TurnedAway(known)
+        viewer, caller = known.viewer, known.caller
+        quota = self._limiter.quota(caller, known.app.business_id, presented.now)
+        limited = await self._limiter.call(caller, quota, presented.now)
+        if limited is not None:
+            return TurnedAway(*limited, viewer, quota)
+        if known.app.suspended:
+            return TurnedAway(Refusal(Reason.APP_SUSPENDED), 0, viewer, quota)
+        if not for_itself and Permission.MANAGEMENT not in viewer.permissions:
+            carried = " ".join(names_of(viewer.permissions)) or "nothing"
+            return TurnedAway(Refusal(Reason.PERMISSION_MISSING, fact=f"the token carries {carried}"), 0, viewer, quota)
+        return Entered(viewer, quota)
+
+    def failed(self, presented: Presented) -> None:
+        """Count a failed authentication of this address, or a question that could be one of many guesses."""
+        self._limiter.failed(presented.address, presented.now)
+
+    def refused(self, presented: Presented, refusal: Refusal, viewer: Viewer | None) -> None:
+        """Keep a refusal for `explain`."""
+        tenant = viewer.tenant if viewer else None
+        self._trail.refused(
+            RefusalRecord(
+                presented.trace_id,
+                presented.now.wall_s,
+                refusal.reason,
+                refusal.fact,
+                presented.address[:64],
+                viewer.actor.removeprefix("credential:") if viewer and viewer.kind is ViewerKind.CALLER else "",
+                viewer.app_id if viewer else "",
+                tenant.solution_id if tenant else "",
+                tenant.business_id if tenant else "",
+                presented.version,
+                presented.query_token,
+                presented.operation,
+                presented.node_id[:64],
+            )
+        )

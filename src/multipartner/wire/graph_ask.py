@@ -1,0 +1,214 @@
+"""Requests to all operations but the token's: what the path names, and the parameters of query and body together.
+
+Parameters that an operation does not know are ignored, as the Graph API ignores them; those it knows come once, in one place.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from multipartner.domain.model import Secret
+from multipartner.domain.reasons import Reason, Refusal
+from multipartner.wire.ask import BAD_ESCAPE, ID_PATTERN, VERSION_PATTERN, bearer_of
+
+ME: Final = "me"
+"""In place of an id: whoever asks."""
+DEBUG_TOKEN: Final = "debug_token"  # noqa: S105 - a path
+CREDENTIALS: Final = frozenset({"access_token", "appsecret_proof"})
+
+_SHAPE: Final = re.compile(rb"/([^/]*)/([^/]*)(?:/([^/]*))?")
+_VERSION: Final = re.compile(VERSION_PATTERN.encode())
+_ID: Final = re.compile(ID_PATTERN)
+_SUBJECT: Final = re.compile(rf"{ID_PATTERN}\.{ID_PATTERN}")
+
+
+class ParameterRefused(Exception):  # noqa: N818 - a verdict
+    """A parameter is missing or has another shape; `refusal` says which one."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason.value)
+        self.refusal = refusal
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What a path names. `version` is the one that answers; `edge` is empty for a node itself."""
+
+    version: str
+    node_id: str
+    edge: str
+
+
+class PathParser:
+    """Reads paths for a list of served versions; `edges` are those that exist, "" for a node itself among them."""
+
+    def __init__(self, answering: Mapping[str, str], edges: Collection[str]) -> None:
+        self._answering = {asked.encode(): answered for asked, answered in answering.items()}
+        self._edges = {edge.encode(): edge for edge in edges}
+
+    def __call__(self, raw_path: bytes) -> Place | Refusal:
+        """Parse a path as received; what is no path of ours is told before what is malformed."""
+        shape = _SHAPE.fullmatch(raw_path)
+        if shape is None or (shape[3] or b"") not in self._edges or shape[3] == b"":
+            return Refusal(Reason.UNKNOWN_PATH)
+        if _VERSION.fullmatch(shape[1]) is None:
+            return Refusal(Reason.MALFORMED_VERSION)
+        version = self._answering.get(shape[1])
+        if version is None:
+            return Refusal(Reason.UNKNOWN_VERSION)
+        node_id, edge = shape[2].decode("latin-1"), self._edges[shape[3] or b""]
+        if node_id == DEBUG_TOKEN:
+            return Place(version, node_id, edge) if edge == "" else Refusal(Reason.UNKNOWN_PATH)
+        if node_id == ME or (edge == "permissions" and _SUBJECT.fullmatch(node_id)) or _ID.fullmatch(node_id):
+            return Place(version, node_id, edge)
+        return Refusal(Reason.MALFORMED_NODE_ID)
+
+
+def query_parameters(query: bytes, known: Collection[str]) -> dict[str, str]:
+    """Pick the known parameters; raises ParameterRefused for what two parsers could read in two ways (attack 6)."""
+    if BAD_ESCAPE.search(query):
+        raise ParameterRefused(Refusal(Reason.MALFORMED_QUERY))
+    found: dict[str, str] = {}
+    for part in query.split(b"&"):
+        raw_name, _, raw_value = part.partition(b"=")
+        try:
+            name = unquote_to_bytes(raw_name.replace(b"+", b" ")).decode()
+            value = unquote_to_bytes(raw_value.replace(b"+", b" ")).decode()
+        except UnicodeDecodeError as error:
+            raise ParameterRefused(Refusal(Reason.MALFORMED_QUERY)) from error
+        _put(found, name, value, known)
+    return found
+
+
+def merged(query: Mapping[str, str], body: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Put the known parameters of the body beside the query's; raises ParameterRefused when one is in both."""
+    found: dict[str, Any] = dict(query)
+    for name, value in body.items():
+        _put(found, name, value, known)
+    return found
+
+
+def _put(found: dict[str, Any], name: str, value: object, known: Collection[str]) -> None:
+    bare = name.partition("[")[0]
+    if bare not in known:
+        return
+    if name != bare or bare in found:
+        raise ParameterRefused(Refusal(Reason.REPEATED_PARAMETER, fact=bare))
+    found[bare] = value
+
+
+def credentials(
+    found: dict[str, Any], authorization: bytes | None, *, in_query: bool
+) -> tuple[Secret | None, Secret | None, bool]:
+    """Take token and proof out of the parameters: bearer, proof, and whether the token came in the query."""
+    token, proof = Parameters(found).text("access_token"), Parameters(found).text("appsecret_proof")
+    for name in CREDENTIALS:
+        found.pop(name, None)
+    if token is not None and authorization is not None:
+        raise ParameterRefused(Refusal(Reason.TWO_CREDENTIALS))
+    bearer = bearer_of(authorization) if token is None else Secret(token)
+    return bearer, None if proof is None else Secret(proof), token is not None and in_query
+
+
+class Parameters:
+    """Typed access to what came. Every method gives None for what was not sent, and raises ParameterRefused for another shape."""
+
+    def __init__(self, found: Mapping[str, Any]) -> None:
+        self._found = found
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def text(self, name: str, most: int | None = None) -> str | None:
+        """A text of at most so many characters."""
+        value = self._found.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, str) or (most is not None and len(value) > most):
+            raise _invalid(name)
+        return value
+
+    def id(self, name: str) -> str | None:
+        """An id: digits as a text. A JSON number is refused: half of the world's parsers would round it."""
+        value = self.text(name)
+        if value is not None and _ID.fullmatch(value) is None:
+            raise _invalid(name)
+        return value
+
+    def needed_id(self, name: str) -> str:
+        """An id that must be there."""
+        value = self.id(name)
+        if value is None:
+            raise ParameterRefused(Refusal(Reason.MISSING_PARAMETER, parameter=name))
+        return value
+
+    def needed_text(self, name: str) -> str:
+        """A text that must be there."""
+        value = self.text(name)
+        if value is None:
+            raise ParameterRefused(Refusal(Reason.MISSING_PARAMETER, parameter=name))
+        return value
+
+    def choice(self, name: str, choices: Collection[str]) -> str | None:
+        """One of the contract's words."""
+        value = self.text(name)
+        if value is not None and value not in choices:
+            raise _invalid(name)
+        return value
+
+    def number(self, name: str, least: int, most: int) -> int | None:
+        """A whole number within bounds; in a query or form it is digits."""
+        value = self._found.get(name)
+        if value is None:
+            return None
+        if isinstance(value, str) and 0 < len(value) <= 9 and _ID.fullmatch(value):
+            value = int(value)
+        if type(value) is not int or not least <= value <= most:
+            raise _invalid(name)
+        return value
+
+    def flag(self, name: str) -> bool | None:
+        """A boolean; in a form it is `true` or `false`."""
+        value = self._found.get(name)
+        if value is None:
+            return None
+        value = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+        if type(value) is not bool:
+            raise _invalid(name)
+        return value
+
+    def words(self, name: str, choices: Collection[str], most: int) -> tuple[str, ...] | None:
+        """A list of the contract's words without repetition; in a form or query it is a JSON array."""
+        value = self._found.get(name)
+        if value is None:
+            return None
+        if isinstance(value, str):
+            try:
+                value = msgspec.json.decode(value)
+            except msgspec.DecodeError as error:
+                raise _invalid(name) from error
+        if not isinstance(value, list) or len(value) > most or not all(type(w) is str and w in choices for w in value):
+            raise _invalid(name)
+        if len(set(value)) != len(value):
+            raise _invalid(name)
+        return tuple(value)
+
+    def instant_s(self, name: str) -> int | None:
+        """An ISO 8601 instant with its offset, in Unix seconds."""
+        value = self.text(name, 40)
+        if value is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise _invalid(name) from error
+        if moment.tzinfo is None:
+            raise _invalid(name)
+        return int(moment.astimezone(UTC).timestamp())
+
+
+def _invalid(name: str) -> ParameterRefused:
+    return ParameterRefused(Refusal(Reason.INVALID_PARAMETER, fact=name, parameter=name))
