@@ -24,7 +24,6 @@ foreign: $(VENV)/dev.stamp tests/foreign/node_modules/stamp ## the tier with oth
 	@command -v chromium >/dev/null || { $(APT) chromium; }
 	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || { $(APT) nginx-light; }
 	@command -v haproxy >/dev/null || test -x /usr/sbin/haproxy || { $(APT) haproxy; }
-	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { $(APT) libfaketime; }
 	$(PYTEST) -m foreign tests/foreign $(ARGS)
 
 check: $(VENV)/dev.stamp ## formatting, lint, types, and which room may import which

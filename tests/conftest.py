@@ -1,6 +1,7 @@
 """Fixtures for all: `deployment` is initialised and empty; `demo` has the bundled demo world applied."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,13 @@ from multipartner.domain.world import World
 from multipartner.operating import create_deployment
 from multipartner.partnering import worldfile
 from postgres_server import PostgresServer, postgres_server
+
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 8 * 2**30
+
+# Tests kill processes and never the machine, so nothing of theirs needs a disk; hundreds of databases keep a slow one busy.
+if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
-import pytest
-
 from deployment import ACT, DemoDeployment
 from foreign.proxying import NAME
 from multipartner.partnering.credentials import create_resource_server
@@ -28,8 +26,7 @@ THREADS = 6
 CLOCKS_APART_S = 10
 START_S = 30
 
-# Not the one named MT: that one locks, and a worker that is forked while another thread holds the lock never starts.
-_FAKETIME = "lib/*/faketime/libfaketime.so.1"
+_TURNED_CLOCK = Path(__file__).with_name("turned_clock")
 
 
 @dataclass
@@ -204,33 +201,26 @@ def callers_of(deployment: DemoDeployment) -> Callers:
 
 
 class Clocks:
-    """Wall clocks of processes, set by files: what libfaketime adds to the machine's. Boot and monotonic time stay true."""
+    """Wall clocks of processes: a file adds the same to all of them, so no two ever differ by more than their offsets.
+
+    Boot and monotonic time stay true.
+    """
 
     def __init__(self, folder: Path, offsets_s: Sequence[int]) -> None:
-        library = next(Path("/usr").glob(_FAKETIME), None)
-        if library is None:
-            pytest.skip("`make foreign` installs libfaketime")
-        self._offsets_s = offsets_s
-        self._files = [folder / f"clock-{number}" for number in range(len(offsets_s))]
+        self._file = folder / "clock"
         self.turned_s = 0
         self.turn(0)
         self.environments = [
-            {
-                "LD_PRELOAD": str(library),
-                "FAKETIME_TIMESTAMP_FILE": str(file),
-                "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            }
-            for file in self._files
+            {"PYTHONPATH": str(_TURNED_CLOCK), "TURNED_CLOCK_FILE": str(self._file), "TURNED_CLOCK_OFFSET_S": str(offset_s)}
+            for offset_s in offsets_s
         ]
 
     def turn(self, seconds: int) -> None:
         """Let all clocks go forward at once."""
         self.turned_s += seconds
-        for file, offset_s in zip(self._files, self._offsets_s, strict=True):
-            new = file.with_suffix(".new")
-            new.write_text(f"{self.turned_s + offset_s:+d}\n")
-            new.rename(file)
+        new = self._file.with_suffix(".new")
+        new.write_text(str(self.turned_s))
+        new.rename(self._file)
 
 
 @contextlib.contextmanager
