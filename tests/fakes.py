@@ -30,6 +30,7 @@ from multipartner.domain.model import (
     Tenant,
     WabaId,
 )
+from multipartner.issuing.app_tokens import AppTokens
 from multipartner.issuing.authenticate import Authenticator, MacKeys
 from multipartner.issuing.corridor import Corridor, Stations
 from multipartner.issuing.grants import Grants
@@ -37,7 +38,10 @@ from multipartner.issuing.introspect import Introspector
 from multipartner.issuing.issue import Issuer, Issuing
 from multipartner.issuing.keyring import KeyRing
 from multipartner.issuing.limits import Limiter
+from multipartner.issuing.management import Management
+from multipartner.issuing.viewers import Viewers
 from multipartner.storage.ports import (
+    AppRecord,
     CallerRecord,
     Change,
     ChangeKind,
@@ -49,6 +53,7 @@ from multipartner.storage.ports import (
 )
 from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
+from multipartner.web.graph import Graph
 from multipartner.web.guard import Guard, Route, Surroundings
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, Introspection, KeySet
 from multipartner.web.observing import Observer, Seen
@@ -206,6 +211,13 @@ class MemoryStore:
         self._read()
         return self.credentials.get(credential_id)
 
+    async def app(self, app_id: AppId) -> AppRecord | None:
+        self._read()
+        if app_id not in self.secrets:
+            return None
+        sealed = self.master.seal(self.secrets[app_id].encode(), "app", "secret", app_id)
+        return AppRecord(app_id, BusinessId("920000000000001"), app_id in self.suspended, False, sealed, 1_000_000, 1_000_000)
+
     async def facts(self, tenant: Tenant) -> Facts:
         self._read()
         await asyncio.sleep(0)
@@ -316,7 +328,10 @@ class InProcess:
         )
         surroundings = Surroundings(Addresses(options.get("trusted_proxies", ())), self.errors.append, lambda: self.now)
         access_token = AccessToken(answering(VERSIONS), self.corridor, self.observer, 1000)
-        self.app = Guard(access_token, routes, surroundings, _no_lifespan)
+        # What companies do with solutions needs a database: tests/solutions has it.
+        viewers = Viewers(store, store.master, authenticate, self.introspector, AppTokens(store, store.master))
+        graph = Graph(answering(VERSIONS), {}, Management(self.grants, viewers, self.limiter, self.trail), self.observer)
+        self.app = Guard(access_token, graph, routes, surroundings, _no_lifespan)
 
     def turn(self, seconds: int) -> None:
         """Turn both clocks."""

@@ -16,13 +16,17 @@ from multipartner.domain.keyring import signing_kid
 from multipartner.domain.lifetime import Lifetime
 from multipartner.domain.model import Instant
 from multipartner.domain.reasons import Reason
+from multipartner.issuing.app_tokens import AppTokens
 from multipartner.issuing.authenticate import Authenticator, MacKeys
 from multipartner.issuing.corridor import Corridor, Stations
 from multipartner.issuing.grants import Grants
 from multipartner.issuing.introspect import Introspector
 from multipartner.issuing.issue import Issuer, Issuing
 from multipartner.issuing.keyring import KeyRing
+from multipartner.issuing.management import Management
 from multipartner.issuing.shared_limits import SharedLimiter
+from multipartner.issuing.viewers import Viewers
+from multipartner.late_store import LateStore
 from multipartner.operating import backend_of
 from multipartner.settings import Settings
 from multipartner.sharing import check_limits, limiter_of
@@ -36,6 +40,8 @@ from multipartner.web import docs
 from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
 from multipartner.web.asgi import Receive, Send
+from multipartner.web.graph import Graph
+from multipartner.web.graph_solutions import SolutionLife
 from multipartner.web.guard import Guard, Route, Surroundings, read_clocks
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH, Introspection, KeySet, Metadata
 from multipartner.web.observing import Log, Observer
@@ -147,6 +153,10 @@ class Service:
         self._observer = Observer(watchers.log, settings.log_successes_per_s)
         introspect = Introspector(self._reader, self._grants, self._ring, mac_keys, names)
         versions = answering(settings.versions)
+        self._store = LateStore(self._backend, self._reader)
+        viewers = Viewers(self._reader, self._master, authenticate, introspect, AppTokens(self._reader, self._master))
+        management = Management(self._grants, viewers, limiter, self._trail)
+        graph = Graph(versions, SolutionLife(self._store).operations(), management, self._observer)
         routes = (
             Route(JWKS_PATH.encode(), ("GET",), KeySet(self._grants, self._ring, self._observer)),
             Route(METADATA_PATH.encode(), ("GET",), Metadata(names.issuer, self._observer)),
@@ -154,9 +164,8 @@ class Service:
             *docs.routes(names.issuer, settings.versions, self._observer),
         )
         surroundings = Surroundings(Addresses(settings.trusted_proxies), watchers.log_error, clock)
-        self.app = Guard(
-            AccessToken(versions, self._corridor, self._observer, settings.cache_size), routes, surroundings, self._lifespan
-        )
+        access_token = AccessToken(versions, self._corridor, self._observer, settings.cache_size)
+        self.app = Guard(access_token, graph, routes, surroundings, self._lifespan)
         self._open = False
         self._trail_refusals = 0
 
@@ -177,6 +186,7 @@ class Service:
             return
         self._open = False
         self._report()
+        await self._store.close()
         await self._trail.close(self._clock().wall_s)
         if isinstance(self._limiter, SharedLimiter):
             await self._limiter.close()

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from multipartner.cli import solutions
 from multipartner.cli.calling import Call, command, noun
 
 _AppArgument = Annotated[str, typer.Argument(metavar="APP", help="Id of the app.", show_default=False)]
@@ -21,8 +22,9 @@ def register(app: typer.Typer) -> None:
     command(apps, "resume")(resume)
     app_secrets = noun(apps, "secret", "The secret that an app's callers prove their token with.")
     command(app_secrets, "renew")(renew_secret)
-    solutions = noun(app, "solution", "End solutions.")
-    command(solutions, "deactivate")(deactivate)
+    owned = noun(app, "solution", "Make, accept and end solutions.")
+    solutions.register(owned)
+    command(owned, "deactivate")(deactivate)
     shares = noun(app, "share", "Withdraw what a business shares with a solution.")
     command(shares, "revoke")(revoke_share)
     grants = noun(app, "grant", "Take one app out of a share, and put it back.")
@@ -66,7 +68,7 @@ def renew_secret(call: Call, app: _AppArgument) -> None:
 
 
 def deactivate(call: Call, solution: _SolutionArgument) -> None:
-    """End a solution: all tokens for it are dead at once."""
+    """End a solution without asking either side: all tokens for it are dead at once."""
     from multipartner.domain.model import SolutionId  # noqa: PLC0415 - not for --help
     from multipartner.partnering import lives  # noqa: PLC0415 - as above
 

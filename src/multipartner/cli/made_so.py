@@ -44,6 +44,8 @@ _MAKERS: Final[Mapping[Reason, tuple[_Maker, ...]]] = {
     ),
     Reason.SOLUTION_INACTIVE: (
         _Maker(EventKind.SOLUTION_DEACTIVATED, "solution deactivated", _SOLUTION),
+        _Maker(EventKind.SOLUTION_CREATED, "solution created, not accepted yet", _SOLUTION),
+        _Maker(EventKind.SOLUTION_REJECTED, "invitation rejected", _SOLUTION),
         _Maker(EventKind.SOLUTION_DECLARED, "solution declared, not active", _SOLUTION, _UNUSABLE),
     ),
     Reason.NOTHING_SHARED: (

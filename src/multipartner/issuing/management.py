@@ -4,7 +4,7 @@ import msgspec
 
 from multipartner.domain.events import RefusalRecord
 from multipartner.domain.graph import Presented, Viewer, ViewerKind
-from multipartner.domain.model import Permission, names_of
+from multipartner.domain.model import Instant, Permission, names_of
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.grants import Grants
 from multipartner.issuing.limits import Limiter, Quota
@@ -68,6 +68,10 @@ class Management:
     def failed(self, presented: Presented) -> None:
         """Count a failed authentication of this address, or a question that could be one of many guesses."""
         self._limiter.failed(presented.address, presented.now)
+
+    def turned_away(self, refusal: Refusal, trace_id: str, address: str, now: Instant) -> None:
+        """Keep, for `explain`, a refusal of a request that never became one to an operation."""
+        self._trail.refused(RefusalRecord(trace_id, now.wall_s, refusal.reason, refusal.fact, address[:64]))
 
     def refused(self, presented: Presented, refusal: Refusal, viewer: Viewer | None) -> None:
         """Keep a refusal for `explain`."""

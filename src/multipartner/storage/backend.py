@@ -56,6 +56,10 @@ class ServingReader(Reader, Protocol):
         """How long ago the feed was confirmed, in seconds; infinite before the first time."""
         ...
 
+    async def confirmation(self) -> None:
+        """Wait until `poll` tells of everything that was committed before this call. Raises StorageUnavailable."""
+        ...
+
     def take_lags_s(self) -> Sequence[float]:
         """Seconds from hearing of changes to being ready to obey them, since the last call; none where that is no question."""
         ...

@@ -9,6 +9,8 @@ import msgspec
 
 from multipartner.domain import world as w
 from multipartner.domain.events import Event
+from multipartner.domain.graph import SolutionNode
+from multipartner.domain.lifecycle import Step
 from multipartner.domain.model import AppId, BusinessId, CredentialId, Permissions, SolutionId, SystemUserId, Tenant
 from multipartner.storage.ports import ResourceServerRecord, SealedKeyRecord, SigningKeyRecord
 
@@ -126,6 +128,30 @@ class LifeChanges(Protocol):
         ...
 
 
+class SolutionChanges(Protocol):
+    """What two companies do with a solution."""
+
+    async def solution_node(self, solution_id: SolutionId) -> SolutionNode | None:
+        """Read a solution with its apps; None when there is none."""
+        ...
+
+    async def app_active(self, app_id: AppId) -> bool | None:
+        """Whether an app is not suspended; None when there is none."""
+        ...
+
+    async def invitations(self, owner_app_id: AppId) -> int:
+        """How many of its solutions wait for their partner's answer."""
+        ...
+
+    async def is_free(self, some_id: str) -> bool:
+        """Whether nothing of any kind has this id."""
+        ...
+
+    async def take_step(self, solution_id: SolutionId, app_id: AppId, step: Step, mark: Mark) -> bool:
+        """Take a step if the solution stands where it leads from, the app is on its side and not suspended: one statement."""
+        ...
+
+
 class AccessChanges(Protocol):
     """Credentials and keys."""
 
@@ -194,7 +220,7 @@ class AccessChanges(Protocol):
         ...
 
 
-class Changes(WorldChanges, LifeChanges, AccessChanges, Protocol):
+class Changes(WorldChanges, LifeChanges, SolutionChanges, AccessChanges, Protocol):
     """One transaction. It sees all of itself and is seen by nobody before its end."""
 
     async def record(self, event: Event) -> None:

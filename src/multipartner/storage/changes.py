@@ -15,7 +15,8 @@ from multipartner.storage import tables as t
 from multipartner.storage.backend import Database
 from multipartner.storage.change_ports import Changes, Credential, Effect, Fingerprint, Mark
 from multipartner.storage.ports import ResourceServerRecord, SealedKeyRecord, SigningKeyRecord
-from multipartner.storage.world_rows import WorldRows, mark_columns, permissions_text
+from multipartner.storage.solution_changes import SolutionRows
+from multipartner.storage.world_rows import mark_columns, permissions_text
 
 
 class SqlChangeStore:
@@ -39,7 +40,7 @@ class SqlChangeStore:
             yield SqlChanges(connection)
 
 
-class SqlChanges(WorldRows):
+class SqlChanges(SolutionRows):
     """One transaction. `events`: what was recorded in it, to be stored together at its end."""
 
     def __init__(self, connection: AsyncConnection) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from multipartner.domain.events import Event, RefusalRecord
-from multipartner.domain.model import Caller, CredentialId, Facts, Tenant
+from multipartner.domain.model import AppId, BusinessId, Caller, CredentialId, Facts, Tenant
 
 
 class StorageUnavailable(Exception):  # noqa: N818 - says a state
@@ -65,6 +65,18 @@ class CallerRecord(msgspec.Struct, frozen=True, gc=False):
     app_secret_sealed: bytes
 
 
+class AppRecord(msgspec.Struct, frozen=True, gc=False):
+    """An app as stored, with the limits in force."""
+
+    app_id: AppId
+    business_id: BusinessId
+    suspended: bool
+    proof_required: bool
+    secret_sealed: bytes
+    calls_per_hour: int
+    calls_per_business_per_hour: int
+
+
 class ResourceServerRecord(msgspec.Struct, frozen=True):
     """A resource server's credential as stored."""
 
@@ -99,6 +111,14 @@ class CallerReader(Protocol):
 
     async def caller(self, credential_id: CredentialId) -> CallerRecord | None:
         """None when there is no such credential or its app is gone. Raises StorageUnavailable."""
+        ...
+
+
+class AppReader(Protocol):
+    """Who an app is, for those who come with its secret or with a token for it."""
+
+    async def app(self, app_id: AppId) -> AppRecord | None:
+        """None when there is no such app. Raises StorageUnavailable."""
         ...
 
 
@@ -138,7 +158,7 @@ class ChangeFeed(Protocol):
         ...
 
 
-class Reader(CallerReader, FactsReader, KeyReader, ChangeFeed, Protocol):
+class Reader(CallerReader, AppReader, FactsReader, KeyReader, ChangeFeed, Protocol):
     """The read side of one process."""
 
 

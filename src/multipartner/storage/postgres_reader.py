@@ -7,10 +7,11 @@ from typing import Any, Final, TypeAlias
 
 import asyncpg
 
-from multipartner.domain.model import CredentialId, Facts, Tenant
+from multipartner.domain.model import AppId, CredentialId, Facts, Tenant
 from multipartner.storage import queries, rows
 from multipartner.storage.compiled import Text, postgres_text
 from multipartner.storage.ports import (
+    AppRecord,
     CallerRecord,
     Change,
     ResourceServerRecord,
@@ -29,6 +30,7 @@ Pool: TypeAlias = Any
 
 _CLOSE_S: Final = 1.0
 _CALLER: Final = postgres_text(queries.CALLER)
+_APP: Final = postgres_text(queries.APP)
 _FACTS: Final = postgres_text(queries.FACTS)
 _SIGNING_KEYS: Final = postgres_text(queries.SIGNING_KEYS)
 _SEALED_KEYS: Final = postgres_text(queries.SEALED_KEYS)
@@ -102,6 +104,11 @@ class PostgresReader:
         """See `ports.CallerReader`."""
         found = await self._read(_CALLER, {"credential_id": credential_id})
         return rows.caller_record(found[0], self._limits) if found else None
+
+    async def app(self, app_id: AppId) -> AppRecord | None:
+        """See `ports.AppReader`."""
+        found = await self._read(_APP, {"app_id": app_id})
+        return rows.app_record(found[0], self._limits) if found else None
 
     async def facts(self, tenant: Tenant) -> Facts:
         """See `ports.FactsReader`."""

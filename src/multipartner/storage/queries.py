@@ -44,6 +44,17 @@ CALLER: Final = (
     .where(credential.c.id == sa.bindparam("credential_id", type_=sa.Text))
 )
 
+APP: Final = sa.select(
+    app.c.id,
+    app.c.business_id,
+    app.c.status,
+    app.c.proof_required,
+    app.c.secret_sealed,
+    app.c.calls_per_hour,
+    app.c.calls_per_business_per_hour,
+    app.c.connected_businesses,
+).where(app.c.id == _app_id)
+
 _shared_wabas = (
     sa.select(sa.func.aggregate_strings(share_waba.c.waba_id, " "))
     .where(share_waba.c.business_id == _business_id, share_waba.c.solution_id == _solution_id)

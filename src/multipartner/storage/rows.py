@@ -20,7 +20,7 @@ from multipartner.domain.model import (
     SolutionStatus,
     Tenant,
 )
-from multipartner.storage.ports import CallerRecord
+from multipartner.storage.ports import AppRecord, CallerRecord
 
 _CALLS_PER_CONNECTION: Final = 200
 _PERMISSION_BY_NAME: Final = {permission.value: permission for permission in Permission}
@@ -41,6 +41,25 @@ class LimitDefaults(msgspec.Struct, frozen=True):
 def permissions(text: str) -> Permissions:
     """Read a `permissions` column. A word this version does not know grants nothing."""
     return frozenset(_PERMISSION_BY_NAME[word] for word in text.split(" ") if word in _PERMISSION_BY_NAME)
+
+
+def app_record(row: Row, limits: LimitDefaults) -> AppRecord:
+    """Build the answer to `queries.APP`, with the limits in force."""
+    id_, business_id, status, proof, secret, per_app, per_business, connected = row
+    return AppRecord(
+        id_,
+        business_id,
+        suspended=status != "ACTIVE",
+        proof_required=bool(proof),
+        secret_sealed=secret,
+        calls_per_hour=calls_per_hour(per_app, connected, limits),
+        calls_per_business_per_hour=per_business or limits.calls_per_business_per_hour,
+    )
+
+
+def calls_per_hour(declared: int | None, connected: int, limits: LimitDefaults) -> int:
+    """An app's limit: its own, the deployment's, or 200 for each connected business."""
+    return declared or limits.calls_per_hour or _CALLS_PER_CONNECTION * max(1, connected)
 
 
 def caller_record(row: Row, limits: LimitDefaults) -> CallerRecord:
@@ -65,7 +84,7 @@ def caller_record(row: Row, limits: LimitDefaults) -> CallerRecord:
         system_user_id=user_id,
         app_id=app_id,
         permissions=permissions(granted),
-        calls_per_hour=per_app or limits.calls_per_hour or _CALLS_PER_CONNECTION * max(1, connected),
+        calls_per_hour=calls_per_hour(per_app, connected, limits),
         calls_per_business_per_hour=per_business or limits.calls_per_business_per_hour,
     )
     return CallerRecord(

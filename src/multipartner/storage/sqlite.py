@@ -7,11 +7,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from multipartner.domain.model import CredentialId, Facts, Tenant
+from multipartner.domain.model import AppId, CredentialId, Facts, Tenant
 from multipartner.storage import queries, rows
 from multipartner.storage.compiled import sqlite_text
 from multipartner.storage.doorbell import Doorbell, bell_path
 from multipartner.storage.ports import (
+    AppRecord,
     CallerRecord,
     Change,
     ChangeKind,
@@ -34,6 +35,7 @@ _EVERYTHING: Final[Sequence[Change]] = (Change(ChangeKind.EVERYTHING),)
 _KINDS: Final = {kind.value: kind for kind in ChangeKind}
 
 _CALLER: Final = sqlite_text(queries.CALLER)
+_APP: Final = sqlite_text(queries.APP)
 _FACTS: Final = sqlite_text(queries.FACTS)
 _SIGNING_KEYS: Final = sqlite_text(queries.SIGNING_KEYS)
 _SEALED_KEYS: Final = sqlite_text(queries.SEALED_KEYS)
@@ -76,6 +78,9 @@ class SqliteReader:
         """How long ago the feed was confirmed, in seconds; infinite before the first poll."""
         return float("inf") if self.confirmed_boot_ns is None else (boot_ns - self.confirmed_boot_ns) / 1e9
 
+    async def confirmation(self) -> None:
+        """See `backend.ServingReader`: whoever commits rings the bell, and each request looks at it."""
+
     def take_lags_s(self) -> Sequence[float]:
         """See `backend.ServingReader`: the bell is looked at in each request, so there is no lag to tell of."""
         return _NO_LAGS
@@ -84,6 +89,11 @@ class SqliteReader:
         """See `ports.CallerReader`."""
         found = self._read(_CALLER, {"credential_id": credential_id})
         return rows.caller_record(found[0], self._limits) if found else None
+
+    async def app(self, app_id: AppId) -> AppRecord | None:
+        """See `ports.AppReader`."""
+        found = self._read(_APP, {"app_id": app_id})
+        return rows.app_record(found[0], self._limits) if found else None
 
     async def facts(self, tenant: Tenant) -> Facts:
         """See `ports.FactsReader`."""

@@ -18,6 +18,7 @@ from multipartner.domain.reasons import Reason, Refusal
 from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
 from multipartner.web.asgi import Receive, Scope, Send
+from multipartner.web.graph import Graph
 from multipartner.web.refusing import refuse
 from multipartner.wire.ask import Arrival
 
@@ -25,6 +26,8 @@ MAX_URL_BYTES = 4096
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 8192
 MAX_HEADERS_BYTES = 16384
+
+_TOKEN_PATH = b"/access_token"
 
 _ONCE = frozenset({b"host", b"authorization", b"content-length", b"content-type", b"transfer-encoding"})
 
@@ -87,9 +90,10 @@ class Guard:
     """The ASGI application of the service."""
 
     def __init__(
-        self, access_token: AccessToken, routes: tuple[Route, ...], surroundings: Surroundings, lifespan: Lifespan
+        self, access_token: AccessToken, graph: Graph, routes: tuple[Route, ...], surroundings: Surroundings, lifespan: Lifespan
     ) -> None:
         self._access_token = access_token
+        self._graph = graph
         self._routes = {route.path: route for route in routes}
         self._addresses = surroundings.addresses
         self._log_error = surroundings.log_error
@@ -125,7 +129,8 @@ class Guard:
                 return
             route = self._routes.get(raw_path)
             if route is None:
-                await self._access_token(scope, receive, send, arrival, named)
+                endpoint = self._access_token if raw_path.endswith(_TOKEN_PATH) else self._graph
+                await endpoint(scope, receive, send, arrival, named)
             elif scope["method"] in route.methods:
                 await route.endpoint(scope, receive, send, arrival, named)
             else:
@@ -146,7 +151,8 @@ class Guard:
     async def _refuse_early(self, send: Send, raw_path: bytes, arrival: Arrival, fault: str) -> None:
         reason = Reason.MALFORMED_FRAMING if fault else Reason.URL_TOO_LONG
         if raw_path not in self._routes:
-            reason = self._access_token.nowhere(raw_path) or reason
+            endpoint = self._access_token if raw_path.endswith(_TOKEN_PATH) else self._graph
+            reason = endpoint.nowhere(raw_path) or reason
         await self._access_token.refuse(send, Refusal(reason, fact=fault), arrival, [], close=bool(fault))
 
 

@@ -5,7 +5,9 @@ from multipartner.web.asgi import Headers, Send, answer
 from multipartner.wire import headers, refusals
 
 
-async def refuse(send: Send, reason: Reason, trace_id: str, more: Headers | None = None, *, close: bool = False) -> int:
+async def refuse(
+    send: Send, reason: Reason, trace_id: str, more: Headers | None = None, *, close: bool = False, parameter: str = ""
+) -> int:
     """Print a refusal; returns the status sent. `more` headers come from the route (usage, Allow, version)."""
     listed: Headers = [*headers.ANSWER, (b"x-fb-request-id", trace_id.encode())]
     challenge = headers.challenge(reason)
@@ -16,5 +18,5 @@ async def refuse(send: Send, reason: Reason, trace_id: str, more: Headers | None
     if close:
         listed.append(headers.CLOSE)
     status = refusals.ROWS[reason].status
-    await answer(send, status, listed, refusals.render(reason, trace_id))
+    await answer(send, status, listed, refusals.render(reason, trace_id, parameter))
     return status

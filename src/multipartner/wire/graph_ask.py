@@ -15,15 +15,11 @@ from multipartner.domain.model import Secret
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.wire.ask import BAD_ESCAPE, ID_PATTERN, VERSION_PATTERN, bearer_of
 
-ME: Final = "me"
-"""In place of an id: whoever asks."""
-DEBUG_TOKEN: Final = "debug_token"  # noqa: S105 - a path
 CREDENTIALS: Final = frozenset({"access_token", "appsecret_proof"})
 
 _SHAPE: Final = re.compile(rb"/([^/]*)/([^/]*)(?:/([^/]*))?")
 _VERSION: Final = re.compile(VERSION_PATTERN.encode())
 _ID: Final = re.compile(ID_PATTERN)
-_SUBJECT: Final = re.compile(rf"{ID_PATTERN}\.{ID_PATTERN}")
 
 
 class ParameterRefused(Exception):  # noqa: N818 - a verdict
@@ -49,6 +45,11 @@ class PathParser:
         self._answering = {asked.encode(): answered for asked, answered in answering.items()}
         self._edges = {edge.encode(): edge for edge in edges}
 
+    def edge_of(self, raw_path: bytes) -> str:
+        """The edge of a path that has one of ours."""
+        shape = _SHAPE.fullmatch(raw_path)
+        return self._edges[(shape[3] or b"") if shape else b""]
+
     def __call__(self, raw_path: bytes) -> Place | Refusal:
         """Parse a path as received; what is no path of ours is told before what is malformed."""
         shape = _SHAPE.fullmatch(raw_path)
@@ -60,11 +61,7 @@ class PathParser:
         if version is None:
             return Refusal(Reason.UNKNOWN_VERSION)
         node_id, edge = shape[2].decode("latin-1"), self._edges[shape[3] or b""]
-        if node_id == DEBUG_TOKEN:
-            return Place(version, node_id, edge) if edge == "" else Refusal(Reason.UNKNOWN_PATH)
-        if node_id == ME or (edge == "permissions" and _SUBJECT.fullmatch(node_id)) or _ID.fullmatch(node_id):
-            return Place(version, node_id, edge)
-        return Refusal(Reason.MALFORMED_NODE_ID)
+        return Place(version, node_id, edge) if _ID.fullmatch(node_id) else Refusal(Reason.MALFORMED_NODE_ID)
 
 
 def query_parameters(query: bytes, known: Collection[str]) -> dict[str, str]:
