@@ -53,7 +53,6 @@ class Reason(enum.Enum):
     APP_LIMITED = "app_limited"
     APP_BUSINESS_LIMITED = "app_business_limited"
     LIMITS_UNAVAILABLE = "limits_unavailable"
-    CURSOR_INVALID = "cursor_invalid"
     CREDENTIAL_NOT_ENOUGH = "credential_not_enough"
     APP_UNKNOWN = "app_unknown"
     APP_NOT_CALLERS = "app_not_callers"
@@ -73,11 +72,7 @@ class Reason(enum.Enum):
     NOT_THIS_SIDES = "not_this_sides"
     NO_SUCH_REQUEST = "no_such_request"
     STATUS_FORBIDS = "status_forbids"
-    INTENT_FORBIDDEN = "intent_forbidden"
-    INTENT_IMPOSSIBLE = "intent_impossible"
-    INSPECTION_DENIED = "inspection_denied"
     FIELDS_UNAVAILABLE = "fields_unavailable"
-    FILTER_UNSUPPORTED = "filter_unsupported"
     FACTS_UNAVAILABLE = "facts_unavailable"
     TRAIL_UNAVAILABLE = "trail_unavailable"
     NO_SIGNING_KEY = "no_signing_key"
@@ -141,9 +136,6 @@ RULES: dict[Reason, Rule] = {
     Reason.LIMITS_UNAVAILABLE: Rule(
         Station.LIMIT, "The counts that all hosts share could not be reached, and `limits_when_away` is `refuse`."
     ),
-    Reason.CURSOR_INVALID: Rule(
-        Station.AUTHORIZE, "A cursor is good for a day, for whom it was made and for the same list with the same filters."
-    ),
     Reason.CREDENTIAL_NOT_ENOUGH: Rule(
         Station.AUTHORIZE, "The operation is not for this kind of credential; changes need a system user's caller token."
     ),
@@ -171,17 +163,7 @@ RULES: dict[Reason, Rule] = {
     Reason.NOT_THIS_SIDES: Rule(Station.AUTHORIZE, "This move belongs to the other side of the solution."),
     Reason.NO_SUCH_REQUEST: Rule(Station.AUTHORIZE, "The solution has no such request by, or to, this app."),
     Reason.STATUS_FORBIDS: Rule(Station.AUTHORIZE, "The solution's status has no such move."),
-    Reason.INTENT_FORBIDDEN: Rule(
-        Station.AUTHORIZE, "A WABA is moved by an app that is a party to both solutions, and an intent by the app that set it."
-    ),
-    Reason.INTENT_IMPOSSIBLE: Rule(
-        Station.AUTHORIZE, "The WABA, the solutions or the intent are not in a state that allows this step of a migration."
-    ),
-    Reason.INSPECTION_DENIED: Rule(
-        Station.AUTHORIZE, "A token is inspected with an app token or a caller token of the very app it was made for."
-    ),
     Reason.FIELDS_UNAVAILABLE: Rule(Station.AUTHORIZE, "`fields` names what this kind of node does not have."),
-    Reason.FILTER_UNSUPPORTED: Rule(Station.AUTHORIZE, "The list cannot be filtered or sorted by what is not kept here."),
     Reason.FACTS_UNAVAILABLE: Rule(
         Station.AUTHORIZE, "The facts could not be read, or their feed was not confirmed within `stale_for_s`."
     ),

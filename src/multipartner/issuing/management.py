@@ -37,8 +37,8 @@ class Management:
         self._limiter = limiter
         self._trail = trail
 
-    async def enter(self, presented: Presented, *, for_itself: bool = False) -> Entered | TurnedAway:
-        """Let somebody in, or not. `for_itself`: what is asked concerns the credential alone, so it needs no permission.
+    async def enter(self, presented: Presented) -> Entered | TurnedAway:
+        """Let somebody in, or not.
 
         Calls count against the app, and against its limit for one business under the id of its own business.
         """
@@ -51,7 +51,7 @@ class Management:
         except StorageUnavailable as error:
             return TurnedAway(Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error)))
         if isinstance(known, Refusal):
-            self.failed(presented)
+            self._limiter.failed(presented.address, presented.now)
             return TurnedAway(known)
         viewer, caller = known.viewer, known.caller
         quota = self._limiter.quota(caller, known.app.business_id, presented.now)
@@ -60,14 +60,10 @@ class Management:
             return TurnedAway(*limited, viewer, quota)
         if known.app.suspended:
             return TurnedAway(Refusal(Reason.APP_SUSPENDED), 0, viewer, quota)
-        if not for_itself and Permission.MANAGEMENT not in viewer.permissions:
+        if Permission.MANAGEMENT not in viewer.permissions:
             carried = " ".join(names_of(viewer.permissions)) or "nothing"
             return TurnedAway(Refusal(Reason.PERMISSION_MISSING, fact=f"the token carries {carried}"), 0, viewer, quota)
         return Entered(viewer, quota)
-
-    def failed(self, presented: Presented) -> None:
-        """Count a failed authentication of this address, or a question that could be one of many guesses."""
-        self._limiter.failed(presented.address, presented.now)
 
     def turned_away(self, refusal: Refusal, trace_id: str, address: str, now: Instant) -> None:
         """Keep, for `explain`, a refusal of a request that never became one to an operation."""

@@ -45,7 +45,6 @@ class _Read(msgspec.Struct, frozen=True):
 
     presented: Presented
     parameters: Parameters
-    query: tuple[tuple[str, str], ...]
 
 
 class Graph:
@@ -102,17 +101,16 @@ class Graph:
             arrival.address,
             arrival.now,
         )
-        repeated = tuple((name, value) for name, value in query.items() if name not in CREDENTIALS)
-        return _Read(presented, Parameters(found), repeated)
+        return _Read(presented, Parameters(found))
 
     async def _answer(self, send: Send, operation: Operation, place: Place, read: _Read) -> None:
         presented = read.presented
-        entered = await self._management.enter(presented, for_itself=operation.for_itself)
+        entered = await self._management.enter(presented)
         if isinstance(entered, TurnedAway):
             more = _usage(entered.quota, entered.retry_after_s)
             return await self._refuse(send, presented, entered.viewer, entered.refusal, more)
         more = _usage(entered.quota, 0)
-        work = Work(presented, entered.viewer, place.edge, read.parameters, read.query)
+        work = Work(presented, entered.viewer, read.parameters)
         try:
             body = await operation.run(work)
         except ParameterRefused as error:

@@ -11,13 +11,11 @@ from multipartner.wire.graph_ask import Parameters
 
 
 class Work(msgspec.Struct, frozen=True):
-    """One request that was let in. `version` is the one that answers, `query` what a page's links repeat (never a credential)."""
+    """One request that was let in."""
 
     presented: Presented
     viewer: Viewer
-    edge: str
     parameters: Parameters
-    query: tuple[tuple[str, str], ...] = ()
 
     @property
     def act(self) -> Act:
@@ -29,13 +27,11 @@ class Operation(msgspec.Struct, frozen=True):
     """An operation of the contract, or one that guides or RFCs have beside it.
 
     `run` returns the body of the 200 or a refusal; it may raise ParameterRefused, ChangeRefused and StorageUnavailable.
-    `for_itself`: it concerns the credential alone and needs no permission.
     """
 
     id: str
     parameters: frozenset[str]
     run: Callable[[Work], Awaitable[bytes | Refusal]]
-    for_itself: bool = False
 
 
 Operations = dict[str, dict[str, Operation]]

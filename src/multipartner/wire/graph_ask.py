@@ -5,7 +5,6 @@ Parameters that an operation does not know are ignored, as the Graph API ignores
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -116,9 +115,6 @@ class Parameters:
     def __init__(self, found: Mapping[str, Any]) -> None:
         self._found = found
 
-    def __bool__(self) -> bool:
-        return bool(self._found)
-
     def text(self, name: str, most: int | None = None) -> str | None:
         """A text of at most so many characters."""
         value = self._found.get(name)
@@ -156,17 +152,6 @@ class Parameters:
             raise _invalid(name)
         return value
 
-    def number(self, name: str, least: int, most: int) -> int | None:
-        """A whole number within bounds; in a query or form it is digits."""
-        value = self._found.get(name)
-        if value is None:
-            return None
-        if isinstance(value, str) and 0 < len(value) <= 9 and _ID.fullmatch(value):
-            value = int(value)
-        if type(value) is not int or not least <= value <= most:
-            raise _invalid(name)
-        return value
-
     def flag(self, name: str) -> bool | None:
         """A boolean; in a form it is `true` or `false`."""
         value = self._found.get(name)
@@ -192,19 +177,6 @@ class Parameters:
         if len(set(value)) != len(value):
             raise _invalid(name)
         return tuple(value)
-
-    def instant_s(self, name: str) -> int | None:
-        """An ISO 8601 instant with its offset, in Unix seconds."""
-        value = self.text(name, 40)
-        if value is None:
-            return None
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise _invalid(name) from error
-        if moment.tzinfo is None:
-            raise _invalid(name)
-        return int(moment.astimezone(UTC).timestamp())
 
 
 def _invalid(name: str) -> ParameterRefused:
