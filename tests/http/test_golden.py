@@ -29,6 +29,7 @@ from multipartner.domain.reasons import Reason
 from multipartner.issuing.shared_limits import SharedLimiter
 from rawhttp import ask, request
 from running import Running, running
+from solutions.refusals import REACHED_BY_SOLUTIONS
 
 __all__ = ["running"]
 
@@ -181,13 +182,18 @@ REACHED: dict[Reason, Callable[[], Reply]] = {
 """How a request meets each reason; what it is told is compared with the reason's golden file."""
 
 
+def test_each_refusal_is_reached() -> None:
+    """Every reason is met by a request here, or by one to an operation on solutions."""
+    assert REACHED.keys() | REACHED_BY_SOLUTIONS.keys() == set(Reason)
+
+
 def test_there_is_one_golden_file_for_each_refusal() -> None:
     """Each reason has a golden file that says what the table says, and no file is left over."""
     assert {f"{reason.value}.json" for reason in Reason} == {path.name for path in FOLDER.iterdir()}
     assert {reason: golden_of(reason) for reason in Reason} == {reason: stored(reason) for reason in Reason}
 
 
-@pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.value)
+@pytest.mark.parametrize("reason", list(REACHED), ids=lambda reason: reason.value)
 def test_each_refusal_answers_as_its_golden_file(reason: Reason) -> None:
     """A request that meets a reason is answered with its status, challenge and body, and the trace id of its header."""
     reply = REACHED[reason]()

@@ -9,57 +9,23 @@ from urllib.parse import urlencode
 import pytest
 
 from deployment import ACT, DemoDeployment
-from fakes import Reply
-from issuing.real_engine import RealService
+from goldenfile import golden_of
 from multipartner.domain.model import AppId, Permission
+from multipartner.domain.reasons import Reason
 from multipartner.partnering.lives import suspend_app
+from multipartner.wire import refusals
 from serving import (
     OWNER_APP,
     OWNER_USER,
     PARTNER_APP,
-    PARTNER_USER,
     SHARING,
     SOLUTION,
     STRANGER_APP,
-    STRANGER_USER,
 )
+from solutions.companies import FORM, JSON, PROPOSAL, Companies, Reply
+from solutions.refusals import REACHED_BY_SOLUTIONS
 
 pytestmark = pytest.mark.both_engines
-
-SIDES = {"owner": (OWNER_USER, OWNER_APP), "partner": (PARTNER_USER, PARTNER_APP), "stranger": (STRANGER_USER, STRANGER_APP)}
-PROPOSAL = {
-    "owner_permissions": ["MESSAGING"],
-    "partner_app_id": PARTNER_APP,
-    "partner_permissions": [],
-    "solution_name": "Orders and replies",
-}
-JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
-
-
-class Companies(RealService):
-    """The service, and three companies that call it."""
-
-    def __init__(self, demo: DemoDeployment, runner: asyncio.Runner, **settings: Any) -> None:
-        self.tokens = {name: demo.caller_token(*side) for name, side in SIDES.items()}
-        super().__init__(demo, runner, "", **settings)
-
-    def call(self, who: str, method: str, path: str, body: Any = None, query: str = "", kind: str = JSON) -> Reply:
-        """One call; `who` is a side, or a token's text."""
-        headers = {"Authorization": f"Bearer {self.tokens.get(who, who)}"} if who else {}
-        if body is not None:
-            headers["Content-Type"] = kind
-        sent = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.run(self.request(f"/v23.0/{path}", query, headers, method=method, body=sent))
-
-    def create(self) -> str:
-        made = self.call("owner", "POST", f"{OWNER_APP}/whatsapp_business_solution", PROPOSAL)
-        assert made.status == 200, made.body
-        return str(made.json["solution_id"])
-
-    def status(self, solution_id: str) -> tuple[str, str]:
-        told = self.call("owner", "GET", solution_id).json
-        return told["status"], told["status_for_pending_request"]
 
 
 @pytest.fixture
@@ -325,3 +291,16 @@ def test_a_change_is_in_the_trail_with_its_request(companies: Companies, demo: D
     assert (event["solution_id"], event["app_id"]) == (made, PARTNER_APP)
     assert event["actor"].startswith("credential:")
     assert event["trace_id"] == answered.headers["x-fb-request-id"]
+
+
+@pytest.mark.parametrize("reason", list(REACHED_BY_SOLUTIONS), ids=lambda reason: reason.value)
+def test_each_refusal_of_solutions_answers_as_its_golden_file(companies: Companies, reason: Reason) -> None:
+    """A request that meets a reason is answered as its golden file says; a parameter that is meant is named beside."""
+    meet, parameter = REACHED_BY_SOLUTIONS[reason]
+    reply = meet(companies)
+
+    golden = golden_of(reason)
+    trace_id = reply.json["error"]["fbtrace_id"]
+    assert (reply.status, reply.headers.get("www-authenticate")) == (golden["status"], golden["www-authenticate"])
+    assert reply.body == refusals.render(reason, trace_id, parameter)
+    assert parameter in reply.json["error"]["message"]

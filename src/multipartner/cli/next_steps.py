@@ -38,7 +38,6 @@ NEXT_STEPS: Final[Mapping[str, str]] = {
     "app_limited": "A caller should keep its tokens and not ask for each message. Or declare more calls_per_hour.",
     "app_business_limited": "A caller should keep its tokens. Or declare more calls_per_business_per_hour.",
     "credential_not_enough": "Have the caller use a system user's token: `multipartner credential create`.",
-    "app_unknown": "Have the caller compare the app's id with `multipartner world export`.",
     "app_not_callers": "Each app's own callers ask for its things: look whose the credential is with `credential list`.",
     "node_unknown": "If app {app_id} should reach it, look in `multipartner world export` whose it is and who shares it.",
     "solution_unknown": "Have the caller compare the solution's id with `multipartner world export`.",

@@ -54,7 +54,6 @@ class Reason(enum.Enum):
     APP_BUSINESS_LIMITED = "app_business_limited"
     LIMITS_UNAVAILABLE = "limits_unavailable"
     CREDENTIAL_NOT_ENOUGH = "credential_not_enough"
-    APP_UNKNOWN = "app_unknown"
     APP_NOT_CALLERS = "app_not_callers"
     NODE_UNKNOWN = "node_unknown"
     SOLUTION_UNKNOWN = "solution_unknown"
@@ -139,7 +138,6 @@ RULES: dict[Reason, Rule] = {
     Reason.CREDENTIAL_NOT_ENOUGH: Rule(
         Station.AUTHORIZE, "The operation is not for this kind of credential; changes need a system user's caller token."
     ),
-    Reason.APP_UNKNOWN: Rule(Station.AUTHORIZE, "No app has this id."),
     Reason.APP_NOT_CALLERS: Rule(Station.AUTHORIZE, "The app in the path must be the one the credential is for."),
     Reason.NODE_UNKNOWN: Rule(
         Station.AUTHORIZE, "Nothing that this credential reaches has this id; told as if it did not exist."

@@ -15,7 +15,7 @@ from multipartner.domain.lifecycle import Move, moved
 from multipartner.domain.model import AppId, SolutionId, SolutionStatus
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.domain.world import Side, Solution
-from multipartner.partnering.acting import Act, ChangeRefused
+from multipartner.partnering.acting import Act, ChangeRefused, UnknownEntity
 from multipartner.storage.change_ports import Changes, ChangeStore
 
 __all__ = ["MOST_INVITATIONS", "ChangeStore", "Proposal", "create_solution", "is_name", "move_solution", "solution"]
@@ -111,7 +111,7 @@ def is_name(name: str) -> bool:
 async def _may_invite(changes: Changes, owner_app_id: AppId, partner_app_id: AppId) -> None:
     owner_active = await changes.app_active(owner_app_id)
     if owner_active is None:
-        raise _refused(Refusal(Reason.APP_UNKNOWN))
+        raise UnknownEntity(f"app {owner_app_id}: unknown")
     if not owner_active:
         raise _refused(Refusal(Reason.APP_SUSPENDED))
     if partner_app_id == owner_app_id or not await changes.app_active(partner_app_id):

@@ -13,6 +13,7 @@ from multipartner.domain.reasons import RULES, Reason, Station
 from multipartner.web import openapi
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH
 from multipartner.web.openapi_schemas import HEADERS
+from multipartner.web.openapi_solutions import OPERATIONS, Described, names_in, reasons_of
 from multipartner.web.snippets import SNIPPETS
 from multipartner.wire import refusals
 
@@ -51,6 +52,7 @@ class Page:
             "headers": _headers(),
             "refusals": "".join(_status(status) for status in openapi.STATUSES),
             "precedence": _precedence(),
+            "solutions": "".join(map(_described, OPERATIONS)),
             "introspect": escape(_introspect(issuer)),
             "key_set": escape(f"curl {issuer}{JWKS_PATH}"),
             "versions": ", ".join(f"<code>{escape(version)}</code>" for version in versions),
@@ -124,6 +126,16 @@ def _precedence() -> str:
             parts.append(f"</ol><h3>{_STATIONS[station]}</h3><ol class='steps'>")
         parts.append(f"<li>{_chip(refusals.ROWS[reason].status)}<span>{_prose(rule.text)}</span></li>")
     return f"<div class='precedence'>{''.join(parts).removeprefix('</ol>')}</ol></div>"
+
+
+def _described(operation: Described) -> str:
+    statuses = sorted({refusals.ROWS[reason].status for reason in reasons_of(operation)})
+    body = ", ".join(f"<code>{escape(name)}</code>" for name in names_in(operation)) or "none"
+    return (
+        f'<article class="card" id="{escape(operation.id)}"><h3>{escape(operation.summary)}</h3>'
+        f'<p class="endpoint"><span class="verb">{operation.method.upper()}</span><code>{escape(operation.path)}</code></p>'
+        f"<p>{_prose(operation.whose)}</p><p>Parameters: {body}.</p><p>{''.join(map(_chip, [200, *statuses]))}</p></article>"
+    )
 
 
 def _chip(status: int) -> str:

@@ -4,7 +4,8 @@ Every refusal of `wire.refusals.ROWS` stands in it under its status, printed by 
 compares the document with the published contract field by field, another with what the parser really accepts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,7 @@ from multipartner.web.asgi import Receive, Scope, Send, answer
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH
 from multipartner.web.observing import Observer
 from multipartner.web.openapi_schemas import TEXT, Json, object_of
+from multipartner.web.openapi_solutions import solution_paths, solution_schemas
 from multipartner.wire import refusals
 from multipartner.wire.ask import ID_PATTERN, VERSION_PATTERN, Arrival
 
@@ -41,10 +43,35 @@ STATUSES: Mapping[int, str] = {
 """What each refusing status means, in our words."""
 
 
-def answers_of(status: int) -> dict[refusals.Row, list[Reason]]:
+ELSEWHERE: Final = frozenset(
+    {
+        Reason.MALFORMED_NODE_ID,
+        Reason.MALFORMED_BODY,
+        Reason.MISSING_PARAMETER,
+        Reason.INVALID_PARAMETER,
+        Reason.TOKEN_DEAD,
+        Reason.APP_TOKEN_INVALID,
+        Reason.CREDENTIAL_NOT_ENOUGH,
+        Reason.APP_NOT_CALLERS,
+        Reason.NODE_UNKNOWN,
+        Reason.PARTNER_APP_INVALID,
+        Reason.MESSAGING_INVALID,
+        Reason.TOO_MANY_INVITATIONS,
+        Reason.NOT_THIS_SIDES,
+        Reason.NO_SUCH_REQUEST,
+        Reason.STATUS_FORBIDS,
+        Reason.FIELDS_UNAVAILABLE,
+    }
+)
+"""What the token operation is never refused for."""
+
+TOKEN_REASONS: Final = tuple(reason for reason in Reason if reason not in ELSEWHERE)
+
+
+def answers_of(status: int, among: Iterable[Reason] = Reason) -> dict[refusals.Row, list[Reason]]:
     """The different answers with this status and the reasons that each stands for, both in order of precedence."""
     found: dict[refusals.Row, list[Reason]] = {}
-    for reason in Reason:
+    for reason in among:
         row = refusals.ROWS[reason]
         if row.status == status:
             found.setdefault(row, []).append(reason)
@@ -73,11 +100,12 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
         },
         "servers": [{"url": issuer}],
         "tags": [
-            {"name": "Multi-Partner Solutions", "description": "The call that partners make."},
+            {"name": "Multi-Partner Solutions", "description": "What partners call: the token, and the solution's life."},
             {"name": "Verification", "description": "What resource servers use to check a granular token."},
         ],
         "paths": {
             OPERATION_PATH: {"get": _operation()},
+            **solution_paths(refusal_answer),
             INTROSPECTION_PATH: {"post": _introspection()},
             JWKS_PATH: {"get": _key_set()},
             METADATA_PATH: {"get": _metadata()},
@@ -99,6 +127,7 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
             "schemas": {
                 "WhatsAppBusinessSolutionAccessToken": schemas.access_token(),
                 "GraphAPIError": schemas.graph_error(),
+                **solution_schemas(),
                 "OAuthError": object_of({"error": {**TEXT, "description": "RFC 6749, section 5.2."}}, ["error"]),
                 "Introspection": schemas.introspection(),
                 "KeySet": schemas.key_set(),
@@ -129,7 +158,7 @@ def _operation() -> Json:
                 "schema": {"type": "string"},
             },
         ],
-        "responses": {"200": _token_answer(), **{str(status): _refusal_answer(status) for status in STATUSES}},
+        "responses": {"200": _token_answer(), **{str(status): refusal_answer(status, TOKEN_REASONS) for status in STATUSES}},
     }
 
 
@@ -158,7 +187,8 @@ def _token_answer() -> Json:
     }
 
 
-def _refusal_answer(status: int) -> Json:
+def refusal_answer(status: int, among: Collection[Reason]) -> Json:
+    """Describe a refusing status by the reasons that can lead to it."""
     names = ["x-fb-request-id", "Cache-Control"]
     names += {401: ["WWW-Authenticate"], 405: ["Allow"], 429: ["Retry-After", "x-app-usage"]}.get(status, [])
     return {
@@ -173,7 +203,7 @@ def _refusal_answer(status: int) -> Json:
                         "description": "Told for: " + ", ".join(reason.value for reason in reasons) + ".",
                         "value": msgspec.json.decode(refusals.render(reasons[0], EXAMPLE_TRACE_ID)),
                     }
-                    for row, reasons in answers_of(status).items()
+                    for row, reasons in answers_of(status, among).items()
                 },
             }
         },

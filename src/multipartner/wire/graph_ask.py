@@ -55,7 +55,8 @@ class PathParser:
         if shape is None or (shape[3] or b"") not in self._edges or shape[3] == b"":
             return Refusal(Reason.UNKNOWN_PATH)
         if _VERSION.fullmatch(shape[1]) is None:
-            return Refusal(Reason.MALFORMED_VERSION)
+            # Any two words have the shape of a node's path; of an edge's there are few, so that one was meant.
+            return Refusal(Reason.MALFORMED_VERSION if shape[3] else Reason.UNKNOWN_PATH)
         version = self._answering.get(shape[1])
         if version is None:
             return Refusal(Reason.UNKNOWN_VERSION)

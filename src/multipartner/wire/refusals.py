@@ -101,7 +101,6 @@ ROWS = MappingProxyType(
         Reason.APP_BUSINESS_LIMITED: _LIMITED,
         Reason.LIMITS_UNAVAILABLE: _FAULT,
         Reason.CREDENTIAL_NOT_ENOUGH: _denied("This kind of access token may not do this", code=10),
-        Reason.APP_UNKNOWN: Row(404, _METHOD, 803, "No such application"),
         Reason.APP_NOT_CALLERS: _denied("The access token is for another application"),
         Reason.NODE_UNKNOWN: Row(404, _METHOD, 803, "No such object, or it is not visible to this access token"),
         Reason.SOLUTION_UNKNOWN: _NOT_FOUND,

@@ -1,0 +1,95 @@
+"""The operations of a solution's life in our document against the published one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from multipartner.domain.reasons import Reason
+from multipartner.web.graph_solutions import SolutionLife
+from multipartner.web.openapi import TOKEN_REASONS, document
+from multipartner.web.openapi_solutions import OPERATIONS, Described, reasons_of
+from published import needs_contract, published, resolved
+
+OURS_ALONE = {"getSolutionPartners"}
+"""Served because guides have it; the published document leaves it out."""
+
+MAY_BE_ABSENT = {
+    "acceptWhatsAppBusinessSolution": {"partner_app_id"},
+    "rejectSolutionRequest": {"request_type"},
+    "rejectSolutionDeactivationRequest": {"reject_deactivation_request"},
+}
+"""Members that the published document demands and guides do without: absent, they mean what the guide means."""
+
+MAY_BE_ASKED_FOR = {"partners"}
+"""Fields of a solution that guides have and the published schema has not."""
+
+DOCUMENT = document("https://tokens.example", ("v21.0", "v22.0", "v23.0"))
+
+
+def operations(whole: Mapping[str, Any]) -> dict[str, tuple[str, str, dict[str, Any]]]:
+    """Path, method and the operation without references, by operationId."""
+    return {
+        operation["operationId"]: (path, method, resolved(whole, operation))
+        for path, item in whole["paths"].items()
+        for method, operation in item.items()
+        if isinstance(operation, dict) and "operationId" in operation
+    }
+
+
+BOTH = [operation for operation in OPERATIONS if operation.id not in OURS_ALONE]
+
+
+@pytest.mark.contract
+@needs_contract
+@pytest.mark.parametrize("described", BOTH, ids=lambda described: described.id)
+def test_an_operation_is_asked_for_as_published(described: Described) -> None:
+    """Path, method, parameters, and the members of a body with their shapes are the published ones, or listed here."""
+    path, method, ours = operations(DOCUMENT)[described.id]
+    published_path, published_method, theirs = operations(published())[described.id]
+
+    assert (path, method) == (published_path, published_method)
+    named = {parameter["name"] for parameter in theirs["parameters"] if parameter["in"] != "header"}
+    assert {parameter["name"] for parameter in ours["parameters"]} == named
+    if "requestBody" in theirs:
+        (schema,) = [content["schema"] for content in theirs["requestBody"]["content"].values()]
+        for content in ours["requestBody"]["content"].values():
+            mine = content["schema"]
+            assert set(mine["properties"]) == set(schema.get("properties", {}))
+            assert set(schema.get("required", ())) - set(mine["required"]) == MAY_BE_ABSENT.get(described.id, set())
+            for name, said in schema.get("properties", {}).items():
+                for word in ("type", "pattern", "enum", "minLength", "maxItems"):
+                    assert mine["properties"][name].get(word) == said.get(word), (name, word)
+
+
+@pytest.mark.contract
+@needs_contract
+@pytest.mark.parametrize("described", BOTH, ids=lambda described: described.id)
+def test_an_operation_is_answered_as_published(described: Described) -> None:
+    """Statuses are the published ones and 405; an answer has the published members, with their types and words."""
+    _, _, ours = operations(DOCUMENT)[described.id]
+    _, _, theirs = operations(published())[described.id]
+
+    assert set(ours["responses"]) == set(theirs["responses"]) | {"405"}
+    mine, schema = (side["responses"]["200"]["content"]["application/json"]["schema"] for side in (ours, theirs))
+    assert set(mine["properties"]) - MAY_BE_ASKED_FOR == set(schema["properties"])
+    for name, said in schema["properties"].items():
+        assert mine["properties"][name]["type"] == said["type"], name
+        if "enum" in mine["properties"][name]:
+            assert set(mine["properties"][name]["enum"]) <= set(said["enum"]), name
+
+
+def test_what_is_served_is_described() -> None:
+    """Every operation that the service has stands in the document under its path and method, and no other one."""
+    served = {
+        (operation.id, method.lower(), edge)
+        for edge, methods in SolutionLife(None).operations().items()  # type: ignore[arg-type] # nothing is asked of the store
+        for method, operation in methods.items()
+    }
+
+    assert served == {(described.id, described.method, described.edge) for described in OPERATIONS}
+
+
+def test_every_reason_belongs_to_an_operation() -> None:
+    """No refusal is left that no operation of the document tells of."""
+    assert {reason for described in OPERATIONS for reason in reasons_of(described)} | set(TOKEN_REASONS) == set(Reason)

@@ -1,0 +1,47 @@
+"""How a request to an operation on solutions meets each reason that the token operation does not know."""
+
+from collections.abc import Callable
+
+from multipartner.domain.reasons import Reason
+from serving import OWNER_APP, PARTNER_APP, SHARING, SOLUTION, STRANGER_APP
+from solutions.companies import PROPOSAL, Companies, Reply
+
+CREATE = f"{OWNER_APP}/whatsapp_business_solution"
+NOBODY = "999999999999999"
+
+
+def _granular(companies: Companies) -> str:
+    given = companies.call("owner", "GET", f"{SOLUTION}/access_token", query=f"business_id={SHARING}")
+    return str(given.json["access_token"])
+
+
+def _too_many(companies: Companies) -> Reply:
+    for _ in range(100):
+        companies.create()
+    return companies.call("owner", "POST", CREATE, PROPOSAL)
+
+
+REACHED_BY_SOLUTIONS: dict[Reason, tuple[Callable[[Companies], Reply], str]] = {
+    Reason.MALFORMED_NODE_ID: (lambda c: c.call("owner", "GET", "mine"), ""),
+    Reason.MALFORMED_BODY: (lambda c: c.call("owner", "POST", CREATE, b"{"), ""),
+    Reason.MISSING_PARAMETER: (lambda c: c.call("owner", "POST", CREATE, {}), "partner_app_id"),
+    Reason.INVALID_PARAMETER: (lambda c: c.call("owner", "POST", CREATE, PROPOSAL | {"solution_name": "x"}), "solution_name"),
+    Reason.TOKEN_DEAD: (lambda c: c.call(_granular(c)[:-4] + "AAAA", "GET", SOLUTION), ""),
+    Reason.APP_TOKEN_INVALID: (lambda c: c.call(f"{OWNER_APP}|no secret", "GET", SOLUTION), ""),
+    Reason.CREDENTIAL_NOT_ENOUGH: (lambda c: c.call(_granular(c), "POST", f"{SOLUTION}/accept"), ""),
+    Reason.APP_NOT_CALLERS: (lambda c: c.call("stranger", "POST", CREATE, PROPOSAL), ""),
+    Reason.NODE_UNKNOWN: (lambda c: c.call(_granular(c), "GET", NOBODY), ""),
+    Reason.PARTNER_APP_INVALID: (lambda c: c.call("owner", "POST", CREATE, PROPOSAL | {"partner_app_id": NOBODY}), ""),
+    Reason.MESSAGING_INVALID: (lambda c: c.call("owner", "POST", CREATE, PROPOSAL | {"owner_permissions": []}), ""),
+    Reason.TOO_MANY_INVITATIONS: (_too_many, ""),
+    Reason.NOT_THIS_SIDES: (lambda c: c.call("partner", "POST", f"{SOLUTION}/send_deactivation_request"), ""),
+    Reason.NO_SUCH_REQUEST: (
+        lambda c: c.call(
+            "owner", "POST", f"{SOLUTION}/reject", {"request_type": "PARTNERSHIP_REQUEST", "partner_app_id": STRANGER_APP}
+        ),
+        "",
+    ),
+    Reason.STATUS_FORBIDS: (lambda c: c.call("partner", "POST", f"{SOLUTION}/accept", {"partner_app_id": PARTNER_APP}), ""),
+    Reason.FIELDS_UNAVAILABLE: (lambda c: c.call("owner", "GET", SOLUTION, query="fields=secret"), ""),
+}
+"""With the parameter that the answer names, if it names one."""
