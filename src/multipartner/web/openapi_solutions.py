@@ -17,6 +17,8 @@ _TRUE: Final = {"type": "boolean"}
 _LONG: Final = {**TEXT, "maxLength": 500}
 _BODIES: Final = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 
+_NODES: Final = {"Solution-ID": "The solution.", "Application-ID": "The caller's own app."}
+
 _ALWAYS: Final = tuple(
     reason
     for reason in Reason
