@@ -22,12 +22,13 @@ def published() -> dict[str, Any]:
     return dict(document)
 
 
-def operation_of(document: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """(path, operation) of the one operation."""
+def operation_of(document: Mapping[str, Any], operation_id: str = OPERATION_ID) -> tuple[str, dict[str, Any]]:
+    """(path, operation) of one operation."""
     for path, item in document["paths"].items():
-        if isinstance(item.get("get"), dict) and item["get"].get("operationId") == OPERATION_ID:
-            return path, item["get"]
-    raise LookupError(OPERATION_ID)
+        for operation in item.values():
+            if isinstance(operation, dict) and operation.get("operationId") == operation_id:
+                return path, operation
+    raise LookupError(operation_id)
 
 
 def resolved(document: Mapping[str, Any], node: Any) -> Any:
@@ -44,20 +45,28 @@ def resolved(document: Mapping[str, Any], node: Any) -> Any:
     return {name: resolved(document, value) for name, value in node.items()}
 
 
-def subset(document: Mapping[str, Any], examples: Mapping[str, str]) -> dict[str, Any]:
-    """The operation alone, its header parameters removed, and `examples` (by parameter name) in place of its own.
+def subset(
+    document: Mapping[str, Any], examples: Mapping[str, str], operation_id: str = OPERATION_ID, body: Any = None
+) -> dict[str, Any]:
+    """One operation alone, with `body` as the one example of its body.
+
+    Its header parameters are removed, and `examples` (by parameter name) stand in place of its own.
 
     The header parameters are removed because a client sets both itself: the User-Agent of no real client matches the
     published pattern, and OpenAPI says that a parameter named Authorization is ignored.
     """
-    path, operation = operation_of(document)
+    path, operation = operation_of(document, operation_id)
+    (method,) = (name for name, item in document["paths"][path].items() if item is operation)
     operation = copy.deepcopy(resolved(document, operation))
     operation["parameters"] = [parameter for parameter in operation["parameters"] if parameter["in"] != "header"]
     for parameter in operation["parameters"]:
         parameter["example"] = examples[parameter["name"]]
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        content.pop("examples", None)
+        content["example"] = body
     return {
         "openapi": document["openapi"],
         "info": document["info"],
-        "paths": {path: {"get": operation}},
+        "paths": {path: {method: operation}},
         "components": {"securitySchemes": document["components"]["securitySchemes"]},
     }

@@ -1,11 +1,12 @@
 """The life of a solution as a pure machine, against an oracle in other words: the guide's table of who may do what when."""
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 from multipartner.domain.graph import Role
-from multipartner.domain.lifecycle import STEPS, TOLD, Move, Step, moved, tasks_of
+from multipartner.domain.lifecycle import STEPS, TOLD, Move, Step, diagram, moved, tasks_of
 from multipartner.domain.model import USABLE_SOLUTION, SolutionStatus
 from multipartner.domain.reasons import Reason, Refusal
 
@@ -66,6 +67,13 @@ def test_every_status_has_its_three_words() -> None:
     assert set(TOLD) == set(S)
     assert (TOLD[S.PENDING_DEACTIVATION].status, TOLD[S.PENDING_DEACTIVATION].pending) == ("ACTIVE", "PENDING_DEACTIVATION")
     assert {status for status in S if TOLD[status].partner == "ACCEPTED"} == set(USABLE_SOLUTION)
+
+
+def test_the_page_draws_the_machine() -> None:
+    """docs/solutions.md shows the diagram that the code draws of itself."""
+    page = (Path(__file__).parents[2] / "docs" / "solutions.md").read_text("utf-8")
+
+    assert f"```mermaid\n{diagram()}\n```" in page
 
 
 def test_a_side_without_messaging_does_not_manage() -> None:

@@ -1,0 +1,101 @@
+"""The published operations of a solution's life, run against the service by schemathesis with real ids."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployment import ACT, DemoDeployment
+from multipartner.domain.lifecycle import Move
+from multipartner.domain.model import AppId, SolutionId
+from multipartner.partnering.solutions import Proposal, create_solution, move_solution
+from published import needs_contract, published, subset
+from serving import OWNER_APP, OWNER_USER, PARTNER_APP, PARTNER_USER, Served, serving
+
+EXCEPTIONS = {
+    "positive_data_acceptance": "a well-formed call may be refused: another app's id, a side or a status without such a move",
+}
+"""Checks that are left out, and why."""
+
+INVITE = {
+    "owner_permissions": ["MESSAGING"],
+    "partner_app_id": PARTNER_APP,
+    "partner_permissions": [],
+    "solution_name": "Orders and replies",
+}
+REJECT = {"request_type": "PARTNERSHIP_REQUEST", "partner_app_id": PARTNER_APP, "rejection_reason": "no"}
+ACCEPTED = ((PARTNER_APP, Move.ACCEPT),)
+ASKED = (*ACCEPTED, (OWNER_APP, Move.REQUEST_DEACTIVATION))
+MANY = {"calls_per_hour": 1_000_000, "calls_per_business_per_hour": 1_000_000, "failures_per_hour": 1_000_000}
+
+CASES: dict[str, tuple[str, tuple[tuple[str, Move], ...], Any]] = {
+    "createWhatsAppBusinessSolution": (OWNER_USER, (), INVITE),
+    "getSolutionDetails": (OWNER_USER, ACCEPTED, None),
+    "acceptWhatsAppBusinessSolution": (PARTNER_USER, (), {"partner_app_id": PARTNER_APP}),
+    "rejectSolutionRequest": (PARTNER_USER, (), REJECT),
+    "sendSolutionDeactivationRequest": (OWNER_USER, ACCEPTED, {"reason": "moving on"}),
+    "acceptWhatsAppBusinessSolutionDeactivationRequest": (PARTNER_USER, ASKED, {}),
+    "rejectSolutionDeactivationRequest": (PARTNER_USER, ASKED, {"reject_deactivation_request": True}),
+}
+"""Who calls, what happened to the solution before, and a body that is answered 200."""
+
+
+@pytest.fixture(scope="module")
+def served(demo_template: DemoDeployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DemoDeployment, Served]]:
+    """A service for all of them: thousands of generated calls."""
+    directory = tmp_path_factory.mktemp("solutions") / "demo"
+    shutil.copytree(demo_template.directory, directory)
+    deployment = DemoDeployment(directory, world=demo_template.world, secrets=demo_template.secrets)
+    with serving(deployment, **MANY) as up:
+        yield deployment, up
+
+
+@pytest.mark.contract
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("operation_id", CASES)
+@needs_contract
+def test_operations_on_solutions_keep_the_published_contract(
+    served: tuple[DemoDeployment, Served], operation_id: str, tmp_path: Path
+) -> None:
+    """Generated calls, good and bad, meet documented statuses and bodies alone, and the example meets a 200."""
+    deployment, up = served
+    user, moves, body = CASES[operation_id]
+    app = OWNER_APP if user == OWNER_USER else PARTNER_APP
+    examples = {
+        "Version": "v23.0",
+        "Solution-ID": _solution(deployment, moves),
+        "Application-ID": OWNER_APP,
+        "fields": "id,name,status,status_for_pending_request",
+    }
+    contract, reports = tmp_path / "contract.json", tmp_path / "reports"
+    contract.write_text(json.dumps(subset(published(), examples, operation_id, body)), "utf-8")
+    command = [str(Path(sys.executable).with_name("schemathesis")), "run", str(contract), f"--url={up.url}", "--seed=1"]
+    command += [f"--header=Authorization: Bearer {deployment.caller_token(user, app)}", "--report=ndjson"]
+    command += [f"--report-dir={reports}", "--no-color", "--max-examples=25"]
+    command += [f"--exclude-checks={name}" for name in EXCEPTIONS]
+
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False)
+
+    report = "".join(path.read_text("utf-8") for path in reports.iterdir())
+    statuses = {int(status) for status in re.findall(r'"status_code": ?([0-9]{3})', report)}
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert statuses >= {200, 400, 405}
+    assert {status for status in statuses if status >= 500} == set()
+
+
+def _solution(deployment: DemoDeployment, moves: tuple[tuple[str, Move], ...]) -> str:
+    proposal = Proposal(AppId(PARTNER_APP), "Orders and replies", owner_messaging=True, partner_messaging=False)
+    made = deployment.operate(lambda o: create_solution(o.store, ACT, AppId(OWNER_APP), proposal))
+    for app, move in moves:
+        _move(deployment, AppId(app), made.id, move)
+    return str(made.id)
+
+
+def _move(deployment: DemoDeployment, app_id: AppId, solution_id: SolutionId, move: Move) -> None:
+    deployment.operate(lambda o: move_solution(o.store, ACT, app_id, solution_id, move))
