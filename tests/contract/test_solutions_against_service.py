@@ -32,7 +32,7 @@ INVITE = {
 REJECT = {"request_type": "PARTNERSHIP_REQUEST", "partner_app_id": PARTNER_APP, "rejection_reason": "no"}
 ACCEPTED = ((PARTNER_APP, Move.ACCEPT),)
 ASKED = (*ACCEPTED, (OWNER_APP, Move.REQUEST_DEACTIVATION))
-MANY = {"calls_per_hour": 1_000_000, "calls_per_business_per_hour": 1_000_000, "failures_per_hour": 1_000_000}
+MANY: dict[str, Any] = {"calls_per_hour": 1_000_000, "calls_per_business_per_hour": 1_000_000, "failures_per_hour": 1_000_000}
 
 CASES: dict[str, tuple[str, tuple[tuple[str, Move], ...], Any]] = {
     "createWhatsAppBusinessSolution": (OWNER_USER, (), INVITE),

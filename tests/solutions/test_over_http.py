@@ -222,6 +222,8 @@ def test_an_app_token_reads_and_changes_nothing(companies: Companies, demo: Demo
     assert companies.call(f"{OWNER_APP}|{secret}", "GET", SOLUTION).json["id"] == SOLUTION
     assert code_of(companies.call(f"{STRANGER_APP}|{secret}", "GET", SOLUTION)) == (401, 190)
     assert code_of(companies.call(f"999999999999999|{secret}", "GET", SOLUTION)) == (401, 190)
+    odd = urlencode({"access_token": "\0|x"}).encode()
+    assert code_of(companies.call("", "POST", f"{SOLUTION}/accept", odd, kind=FORM)) == (401, 190)
     assert code_of(companies.call(f"{OWNER_APP}|{secret}", "POST", f"{SOLUTION}/send_deactivation_request")) == (403, 10)
 
 
@@ -304,3 +306,18 @@ def test_each_refusal_of_solutions_answers_as_its_golden_file(companies: Compani
     assert (reply.status, reply.headers.get("www-authenticate")) == (golden["status"], golden["www-authenticate"])
     assert reply.body == refusals.render(reason, trace_id, parameter)
     assert parameter in reply.json["error"]["message"]
+
+
+def test_explain_tells_of_moves_and_of_their_refusals(companies: Companies, demo: DemoDeployment) -> None:
+    """`explain` with an answer's trace id names the operation that was refused, or the change that was made."""
+    made = companies.create()
+    refused = companies.call("owner", "POST", f"{made}/accept").json["error"]["fbtrace_id"]
+    accepted = companies.call("partner", "POST", f"{made}/accept").headers["x-fb-request-id"]
+    companies.close()
+
+    told = run("explain", refused, *demo.arguments).stdout
+    assert "not_this_sides" in told
+    assert "acceptWhatsAppBusinessSolution" in told
+    assert made in told
+    changed = json.loads(run("explain", accepted, *demo.arguments, "--json").stdout)
+    assert (changed["outcome"], changed["events"][0]["kind"]) == ("changed", "solution.accepted")

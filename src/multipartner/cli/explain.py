@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def explain(call: Call, trace_id: _TraceId) -> None:
     """Say which station refused a request, by which rule, on which fact, since when, and what to do; or what it got."""
-    from multipartner.domain.events import RefusalRecord  # noqa: PLC0415 - not for --help
+    from multipartner.domain.events import EventKind, RefusalRecord  # noqa: PLC0415 - not for --help
     from multipartner.storage.trail_reading import find_trace  # noqa: PLC0415 - as above
 
     settings, backend = call.deployed()
@@ -49,7 +49,8 @@ def explain(call: Call, trace_id: _TraceId) -> None:
         told = [(event, _names(call, event)) for event in found]
         events = [msgspec.to_builtins(event) | {"names": names} for event, names in told]
         text = "\n\n".join("\n".join(_event_lines(event, names)) for event, names in told)
-        call.tell({"trace_id": trace_id, "outcome": "issued", "events": events}, text)
+        outcome = "issued" if all(event.kind is EventKind.TOKEN_ISSUED for event in found) else "changed"
+        call.tell({"trace_id": trace_id, "outcome": outcome, "events": events}, text)
     else:
         raise fail(
             f"{trace_id}: nothing is known of it; kept are the last {settings.explain_kept} refusals and first issuances. "
@@ -133,7 +134,7 @@ def _refused_lines(facts: Mapping[str, object], made: "MadeSo | None", names: Na
     if made is not None:
         yield f"since      {when(made.at_s)}: {made.text} by {_plain(made.actor)}"
     yield f"when       {when(int(str(facts['at_s'])))}"
-    for name in ("credential_id", "app_id", "solution_id", "business_id", "address", "version"):
+    for name in ("operation", "node_id", "credential_id", "app_id", "solution_id", "business_id", "address", "version"):
         if facts.get(name):
             yield _party(name.removesuffix("_id"), str(facts[name]), names)
     yield f"next       {facts['next_step']}"

@@ -1,6 +1,7 @@
 """App tokens, `{app-id}|{app-secret}`: an app that speaks for itself (facts: graph-wire 4.1, B)."""
 
 import hmac
+import re
 import secrets
 from typing import Final
 
@@ -11,6 +12,7 @@ from multipartner.issuing.authenticate import unsealed
 from multipartner.storage.ports import AppRecord, Reader
 
 _MOST_CHARS: Final = 512
+_APP_ID: Final = re.compile("[0-9]+")
 
 
 class AppTokens:
@@ -29,7 +31,8 @@ class AppTokens:
 
     async def authenticated(self, app_id: str, secret: str) -> AppRecord | None:
         """Find the app if this is its secret: the same work for one that does not exist. Raises StorageUnavailable."""
-        if len(app_id) + len(secret) > _MOST_CHARS:
+        # What is no id is not asked for: a database may choke on it, and that would look like a fault of ours.
+        if not _APP_ID.fullmatch(app_id) or len(app_id) + len(secret) > _MOST_CHARS:
             return None
         app = await self._reader.app(AppId(app_id))
         sealed, row_id = (app.secret_sealed, app.app_id) if app is not None else (self._nobodys, "")
