@@ -14,14 +14,7 @@ from multipartner.domain.model import AppId, Permission
 from multipartner.domain.reasons import Reason
 from multipartner.partnering.lives import suspend_app
 from multipartner.wire import refusals
-from serving import (
-    OWNER_APP,
-    OWNER_USER,
-    PARTNER_APP,
-    SHARING,
-    SOLUTION,
-    STRANGER_APP,
-)
+from serving import OWNER_APP, OWNER_USER, PARTNER_APP, SHARING, SOLUTION, STRANGER_APP, run
 from solutions.companies import FORM, JSON, PROPOSAL, Companies, Reply
 from solutions.refusals import REACHED_BY_SOLUTIONS
 
