@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from multipartner.storage.backend import Backend, Database, ServingReader
+from multipartner.storage.backend import Backend, Database
 from multipartner.storage.change_ports import Changes, ChangeStore
 from multipartner.storage.changes import SqlChangeStore
 from multipartner.storage.migrate import DatabaseVersionError
@@ -13,11 +13,15 @@ from multipartner.storage.ports import StorageUnavailable
 
 
 class LateStore:
-    """The port `ChangeStore` of one process and event loop, beside its reader."""
+    """The port `ChangeStore` of one process and event loop.
 
-    def __init__(self, backend: Backend, reader: ServingReader) -> None:
+    `heard` returns when this process has heard of all that was committed before; a change waits for it at most `patience_s`.
+    """
+
+    def __init__(self, backend: Backend, heard: Callable[[], Awaitable[object]], *, patience_s: float = 1.0) -> None:
         self._backend = backend
-        self._reader = reader
+        self._heard = heard
+        self._patience_s = patience_s
         self._opening = asyncio.Lock()
         self._database: Database | None = None
 
@@ -26,9 +30,10 @@ class LateStore:
         """See the port. This process obeys the change when it returns; how soon others do is the feed's promise."""
         async with (await self._store()).transaction() as changes:
             yield changes
-        # Committed: that the feed cannot say so now must not look like a change that was not made.
+        # Committed: that the feed cannot say so now must neither look like a change that was not made nor keep the answer.
         with contextlib.suppress(StorageUnavailable, TimeoutError):
-            await self._reader.confirmation()
+            async with asyncio.timeout(self._patience_s):
+                await self._heard()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Changes]:

@@ -153,7 +153,7 @@ class Service:
         self._observer = Observer(watchers.log, settings.log_successes_per_s)
         introspect = Introspector(self._reader, self._grants, self._ring, mac_keys, names)
         versions = answering(settings.versions)
-        self._store = LateStore(self._backend, self._reader)
+        self._store = LateStore(self._backend, self._reader.confirmation)
         viewers = Viewers(self._reader, self._master, authenticate, introspect, AppTokens(self._reader, self._master))
         management = Management(self._grants, viewers, limiter, self._trail)
         graph = Graph(versions, SolutionLife(self._store).operations(), management, self._observer)
