@@ -1,6 +1,7 @@
 """The published contract, read from the folder that MULTIPARTNER_CONTRACT names, and cut to the one operation."""
 
 import copy
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,18 +17,20 @@ needs_contract = pytest.mark.skipif(
 )
 
 
+@functools.cache
 def published() -> dict[str, Any]:
+    """Read once for all tests, and so for reading only."""
     folder = Path(os.environ["MULTIPARTNER_CONTRACT"])
     document = yaml.safe_load((folder / "multi-partner-solutions.yaml").read_text("utf-8"))
     return dict(document)
 
 
-def operation_of(document: Mapping[str, Any], operation_id: str = OPERATION_ID) -> tuple[str, dict[str, Any]]:
-    """(path, operation) of one operation."""
+def operation_of(document: Mapping[str, Any], operation_id: str = OPERATION_ID) -> tuple[str, str, dict[str, Any]]:
+    """(path, method, operation) of one operation."""
     for path, item in document["paths"].items():
-        for operation in item.values():
+        for method, operation in item.items():
             if isinstance(operation, dict) and operation.get("operationId") == operation_id:
-                return path, operation
+                return path, method, operation
     raise LookupError(operation_id)
 
 
@@ -55,8 +58,7 @@ def subset(
     The header parameters are removed because a client sets both itself: the User-Agent of no real client matches the
     published pattern, and OpenAPI says that a parameter named Authorization is ignored.
     """
-    path, operation = operation_of(document, operation_id)
-    (method,) = (name for name, item in document["paths"][path].items() if item is operation)
+    path, method, operation = operation_of(document, operation_id)
     operation = copy.deepcopy(resolved(document, operation))
     operation["parameters"] = [parameter for parameter in operation["parameters"] if parameter["in"] != "header"]
     for parameter in operation["parameters"]:

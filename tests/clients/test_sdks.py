@@ -1,15 +1,15 @@
 """Other people's clients, installed as they are published, against the running service."""
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from clients.foreign_code import foreign_warnings
 from running import App, Running, running
 
-__all__ = ["running"]
+__all__ = ["foreign_warnings", "running"]
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,6 @@ class Told:
 
 Call = Callable[[Running, str, App], "str | Told"]
 """Asks for a business' token with an app's credentials; gives the token or what the client's typed error tells."""
-
-
-@pytest.fixture(autouse=True)
-def _foreign_warnings() -> Iterator[None]:
-    """Other people's libraries warn about their own code; that is not ours to fail on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def facebook_business(demo: Running, business_id: str, app: App) -> str | Told:

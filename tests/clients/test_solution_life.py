@@ -1,23 +1,14 @@
 """A solution's life driven by two SDKs, as two companies would: installed as published, unmodified."""
 
-import warnings
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
 
+from clients.foreign_code import foreign_warnings
 from running import Running, running
 
-__all__ = ["running"]
-
-
-@pytest.fixture(autouse=True)
-def _foreign_warnings() -> Iterator[None]:
-    """Other people's libraries warn about their own code; that is not ours to fail on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+__all__ = ["foreign_warnings", "running"]
 
 
 class Owner:
@@ -71,25 +62,21 @@ class Partner:
 def test_two_sdks_make_and_end_a_solution(running: Running) -> None:
     """facebook-business invites and asks for the end, pywa accepts and agrees, and each reads what the other did."""
     with closing(Owner(running)) as owner, closing(Partner(running)) as partner:
-        _live(running, owner, partner)
+        made = owner.call(
+            "POST",
+            (running.owner.id, "whatsapp_business_solution"),
+            owner_permissions=["MESSAGING"],
+            partner_permissions=[],
+            partner_app_id=running.partner.id,
+            solution_name="Orders and replies",
+        )["solution_id"]
 
+        accepted = partner.call("POST", f"/{made}/accept", partner_app_id=running.partner.id)
+        assert (accepted["success"], accepted["partner_status"]) == (True, "ACCEPTED")
+        assert owner.call("GET", (made,), fields="status,partners")["partners"]["data"][0]["status"] == "ACCEPTED"
 
-def _live(running: Running, owner: Owner, partner: Partner) -> None:
-    made = owner.call(
-        "POST",
-        (running.owner.id, "whatsapp_business_solution"),
-        owner_permissions=["MESSAGING"],
-        partner_permissions=[],
-        partner_app_id=running.partner.id,
-        solution_name="Orders and replies",
-    )["solution_id"]
-
-    accepted = partner.call("POST", f"/{made}/accept", partner_app_id=running.partner.id)
-    assert (accepted["success"], accepted["partner_status"]) == (True, "ACCEPTED")
-    assert owner.call("GET", (made,), fields="status,partners")["partners"]["data"][0]["status"] == "ACCEPTED"
-
-    assert owner.call("POST", (made, "send_deactivation_request"), reason="moving on")["success"] is True
-    assert owner.refused("POST", (made, "accept_deactivation_request")) == (403, 200)
-    assert partner.call("GET", f"/{made}")["status_for_pending_request"] == "PENDING_DEACTIVATION"
-    assert partner.call("POST", f"/{made}/accept_deactivation_request")["status"] == "DEACTIVATED"
-    assert owner.refused("POST", (made, "send_deactivation_request")) == (422, 100)
+        assert owner.call("POST", (made, "send_deactivation_request"), reason="moving on")["success"] is True
+        assert owner.refused("POST", (made, "accept_deactivation_request")) == (403, 200)
+        assert partner.call("GET", f"/{made}")["status_for_pending_request"] == "PENDING_DEACTIVATION"
+        assert partner.call("POST", f"/{made}/accept_deactivation_request")["status"] == "DEACTIVATED"
+        assert owner.refused("POST", (made, "send_deactivation_request")) == (422, 100)

@@ -1,14 +1,12 @@
 """The published contract, run against the service by schemathesis: with a real caller token and real ids."""
 
-import json
-import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from contract.generated_calls import schemathesis
 from published import needs_contract, published, subset
 from running import Running, start_demo, stop_demo
 
@@ -31,18 +29,10 @@ def own_demo() -> Iterator[Running]:
         stop_demo(process)
 
 
-def schemathesis(
-    demo: Running, business_id: str, folder: Path, *options: str
-) -> tuple[subprocess.CompletedProcess[str], set[int]]:
-    """Run it; returns how it ended and the statuses it met."""
+def called(demo: Running, business_id: str, folder: Path, *options: str) -> tuple[subprocess.CompletedProcess[str], set[int]]:
+    """Ask for tokens for one customer; returns how the run ended and the statuses it met."""
     examples = {"Version": "v23.0", "Solution-ID": demo.solution_id, "business_id": business_id}
-    contract, reports = folder / "contract.json", folder / "reports"
-    contract.write_text(json.dumps(subset(published(), examples)), "utf-8")
-    command = [str(Path(sys.executable).with_name("schemathesis")), "run", str(contract), f"--url={demo.url}", "--seed=1"]
-    command += [f"--header=Authorization: Bearer {demo.owner.caller_token}", "--report=ndjson", f"--report-dir={reports}"]
-    run = subprocess.run([*command, "--no-color", *options], cwd=folder, capture_output=True, text=True, timeout=150, check=False)
-    report = "".join(path.read_text("utf-8") for path in reports.iterdir())
-    return run, {int(status) for status in re.findall(r'"status_code": ?([0-9]{3})', report)}
+    return schemathesis(demo.url, demo.owner.caller_token, subset(published(), examples), folder, *options)
 
 
 @pytest.mark.contract
@@ -50,7 +40,7 @@ def schemathesis(
 @needs_contract
 def test_service_keeps_the_published_contract(own_demo: Running, tmp_path: Path) -> None:
     """Generated calls, good and bad, meet only documented statuses and bodies, and real ids meet a 200."""
-    run, statuses = schemathesis(own_demo, own_demo.business[200], tmp_path, "--max-examples=100")
+    run, statuses = called(own_demo, own_demo.business[200], tmp_path, "--max-examples=100")
 
     assert (run.returncode, "No issues found" in run.stdout) == (0, True), run.stdout[-4000:]
     assert statuses >= REACHED
@@ -63,7 +53,7 @@ def test_service_keeps_the_published_contract(own_demo: Running, tmp_path: Path)
 def test_each_refusal_is_the_published_one(own_demo: Running, tmp_path: Path, outcome: int) -> None:
     """A customer for whom the call is refused is answered with the documented status and body."""
     excluded = [f"--exclude-checks={name}" for name in EXCEPTIONS.get(outcome, {})]
-    run, statuses = schemathesis(own_demo, own_demo.business[outcome], tmp_path, "--phases=examples", *excluded)
+    run, statuses = called(own_demo, own_demo.business[outcome], tmp_path, "--phases=examples", *excluded)
 
     assert run.returncode == 0, run.stdout[-4000:]
     assert outcome in statuses

@@ -46,7 +46,7 @@ def flat(node: Any, name: str = "") -> Iterator[tuple[str, object]]:
 
 def fields(whole: Mapping[str, Any]) -> dict[str, object]:
     """All that the document says about the operation, by dotted name."""
-    path, operation = operation_of(whole)
+    path, _, operation = operation_of(whole)
     operation = resolved(whole, operation)
     schemes = {name for requirement in operation["security"] for name in requirement}
     return dict(
@@ -90,7 +90,7 @@ def test_document_says_what_the_contract_says() -> None:
 @needs_contract
 def test_document_repeats_no_sentence_of_the_contract() -> None:
     """No description or summary of the published operation stands in our document."""
-    theirs = {text for text in _sentences(operation_of(published())[1]) if len(text) > 25}
+    theirs = {text for text in _sentences(operation_of(published())[2]) if len(text) > 25}
     ours = "\n".join(_sentences(document("https://tokens.example", VERSIONS)))
 
     assert set() == {text for text in theirs - SEEN_ON_THE_WIRE if text in ours}
@@ -110,7 +110,7 @@ def _sentences(node: Any) -> Iterator[str]:
 
 def test_every_refusal_stands_in_the_document_once() -> None:
     """Each reason is an example under its own status, printed as a real answer is."""
-    _, operation = operation_of(document("https://tokens.example", VERSIONS))
+    _, _, operation = operation_of(document("https://tokens.example", VERSIONS))
     told: dict[str, int] = {}
     for status, answer in operation["responses"].items():
         for example in answer["content"]["application/json"].get("examples", {}).values():

@@ -1,6 +1,5 @@
 """The operations of a solution's life in our document against the published one."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from multipartner.domain.reasons import Reason
 from multipartner.web.graph_solutions import SolutionLife
 from multipartner.web.openapi import TOKEN_REASONS, document
 from multipartner.web.openapi_solutions import OPERATIONS, Described, reasons_of
-from published import needs_contract, published, resolved
+from published import needs_contract, operation_of, published, resolved
 
 OURS_ALONE = {"getSolutionPartners"}
 """Served because guides have it; the published document leaves it out."""
@@ -27,17 +26,13 @@ MAY_BE_ASKED_FOR = {"partners"}
 DOCUMENT = document("https://tokens.example", ("v21.0", "v22.0", "v23.0"))
 
 
-def operations(whole: Mapping[str, Any]) -> dict[str, tuple[str, str, dict[str, Any]]]:
-    """Path, method and the operation without references, by operationId."""
-    return {
-        operation["operationId"]: (path, method, resolved(whole, operation))
-        for path, item in whole["paths"].items()
-        for method, operation in item.items()
-        if isinstance(operation, dict) and "operationId" in operation
-    }
-
-
 BOTH = [operation for operation in OPERATIONS if operation.id not in OURS_ALONE]
+
+
+def both(described: Described) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The operation in our document and in the published one, without references."""
+    ours, theirs = (resolved(whole, operation_of(whole, described.id)[2]) for whole in (DOCUMENT, published()))
+    return ours, theirs
 
 
 @pytest.mark.contract
@@ -45,10 +40,9 @@ BOTH = [operation for operation in OPERATIONS if operation.id not in OURS_ALONE]
 @pytest.mark.parametrize("described", BOTH, ids=lambda described: described.id)
 def test_an_operation_is_asked_for_as_published(described: Described) -> None:
     """Path, method, parameters, and the members of a body with their shapes are the published ones, or listed here."""
-    path, method, ours = operations(DOCUMENT)[described.id]
-    published_path, published_method, theirs = operations(published())[described.id]
+    ours, theirs = both(described)
 
-    assert (path, method) == (published_path, published_method)
+    assert operation_of(DOCUMENT, described.id)[:2] == operation_of(published(), described.id)[:2]
     named = {parameter["name"] for parameter in theirs["parameters"] if parameter["in"] != "header"}
     assert {parameter["name"] for parameter in ours["parameters"]} == named
     if "requestBody" in theirs:
@@ -67,8 +61,7 @@ def test_an_operation_is_asked_for_as_published(described: Described) -> None:
 @pytest.mark.parametrize("described", BOTH, ids=lambda described: described.id)
 def test_an_operation_is_answered_as_published(described: Described) -> None:
     """Statuses are the published ones and 405; an answer has the published members, with their types and words."""
-    _, _, ours = operations(DOCUMENT)[described.id]
-    _, _, theirs = operations(published())[described.id]
+    ours, theirs = both(described)
 
     assert set(ours["responses"]) == set(theirs["responses"]) | {"405"}
     mine, schema = (side["responses"]["200"]["content"]["application/json"]["schema"] for side in (ours, theirs))
