@@ -1,15 +1,13 @@
-"""`app`, `solution`, `share` and `grant`: what ends, what is resumed, and an app's secret."""
+"""`app`, `share` and `grant`: what ends, what is resumed, and an app's secret."""
 
 import asyncio
 from typing import Annotated
 
 import typer
 
-from multipartner.cli import solutions
 from multipartner.cli.calling import Call, command, noun
 
 _AppArgument = Annotated[str, typer.Argument(metavar="APP", help="Id of the app.", show_default=False)]
-_SolutionArgument = Annotated[str, typer.Argument(metavar="SOLUTION", help="Id of the solution.", show_default=False)]
 _Business = Annotated[str, typer.Option(help="Id of the customer's business.", show_default=False)]
 _Solution = Annotated[str, typer.Option(help="Id of the solution.", show_default=False)]
 _App = Annotated[str, typer.Option(help="Id of the app.", show_default=False)]
@@ -22,9 +20,6 @@ def register(app: typer.Typer) -> None:
     command(apps, "resume")(resume)
     app_secrets = noun(apps, "secret", "The secret that an app's callers prove their token with.")
     command(app_secrets, "renew")(renew_secret)
-    owned = noun(app, "solution", "Make, accept and end solutions.")
-    solutions.register(owned)
-    command(owned, "deactivate")(deactivate)
     shares = noun(app, "share", "Withdraw what a business shares with a solution.")
     command(shares, "revoke")(revoke_share)
     grants = noun(app, "grant", "Take one app out of a share, and put it back.")
@@ -65,14 +60,6 @@ def renew_secret(call: Call, app: _AppArgument) -> None:
 
     secret = asyncio.run(renewed()).reveal()
     call.tell({"app_id": app, "secret": secret}, f"{secret}\n\nsecret of app {app}. Shown this once; it is kept sealed.")
-
-
-def deactivate(call: Call, solution: _SolutionArgument) -> None:
-    """End a solution without asking either side: all tokens for it are dead at once."""
-    from multipartner.domain.model import SolutionId  # noqa: PLC0415 - not for --help
-    from multipartner.partnering import lives  # noqa: PLC0415 - as above
-
-    call.change(lambda store: lives.deactivate_solution(store, call.act, SolutionId(solution)))
 
 
 def revoke_share(call: Call, business: _Business, solution: _Solution) -> None:

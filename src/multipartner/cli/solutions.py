@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multipartner.cli.calling import Call, command
+from multipartner.cli.calling import Call, command, noun
 
 if TYPE_CHECKING:
     from multipartner.domain.lifecycle import Move
@@ -17,8 +17,9 @@ _Name = Annotated[str, typer.Option(help="Its name, 2 to 75 characters.", show_d
 _Messaging = Annotated[str, typer.Option(help="Which side may message: owner or partner.", show_default=False)]
 
 
-def register(solutions: typer.Typer) -> None:
-    """Add the commands to those of `solution`."""
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    solutions = noun(app, "solution", "Make, accept and end solutions.")
     command(solutions, "create")(create)
     command(solutions, "show")(show)
     command(solutions, "accept")(accept)
@@ -26,6 +27,7 @@ def register(solutions: typer.Typer) -> None:
     command(solutions, "request-deactivation")(request_deactivation)
     command(solutions, "accept-deactivation")(accept_deactivation)
     command(solutions, "reject-deactivation")(reject_deactivation)
+    command(solutions, "deactivate")(deactivate)
 
 
 def create(call: Call, owner: _Owner, partner: _Partner, name: _Name, messaging: _Messaging) -> None:
@@ -94,6 +96,14 @@ def reject_deactivation(call: Call, solution: _SolutionArgument, app: _As) -> No
     from multipartner.domain.lifecycle import Move  # noqa: PLC0415 - not for --help
 
     _move(call, solution, app, Move.REJECT_DEACTIVATION)
+
+
+def deactivate(call: Call, solution: _SolutionArgument) -> None:
+    """End a solution without asking either side: all tokens for it are dead at once."""
+    from multipartner.domain.model import SolutionId  # noqa: PLC0415 - not for --help
+    from multipartner.partnering import lives  # noqa: PLC0415 - as above
+
+    call.change(lambda store: lives.deactivate_solution(store, call.act, SolutionId(solution)))
 
 
 def _move(call: Call, solution: str, app: str, move: "Move") -> None:

@@ -4,25 +4,24 @@ import enum
 
 import msgspec
 
-from multipartner.domain.model import AppId, Instant, Permissions, Secret, SolutionId, SolutionStatus, Tenant, WabaId
+from multipartner.domain.model import AppId, Instant, Permissions, Secret, SolutionId, SolutionStatus, Tenant
 
 
 class ViewerKind(enum.Enum):
     """With what somebody came."""
 
     CALLER = "caller token"
-    """A system user's token for one app: acts for the app, and reads what the app reaches and its business owns."""
+    """A system user's token for one app: acts for the app, and reads its solutions."""
     GRANULAR = "granular token"
-    """Sees exactly its grant, and changes nothing but that: it can end it."""
+    """Sees the solution it is for, and changes nothing."""
     APP = "app token"
-    """`{app-id}|{app-secret}`: inspects and ends the app's own tokens, reads the app itself."""
+    """`{app-id}|{app-secret}`: reads the app's solutions, and changes nothing."""
 
 
 class Viewer(msgspec.Struct, frozen=True):
     """An authenticated one. Holds nothing that authenticates.
 
-    `id` is what `/me` names: the system user, the subject of a granular token, the app. `tenant` and `waba_ids` (in ascending
-    text order) are a granular token's.
+    `id` is the system user, the subject of a granular token, or the app. `tenant` is a granular token's.
     """
 
     kind: ViewerKind
@@ -32,7 +31,11 @@ class Viewer(msgspec.Struct, frozen=True):
     actor: str
     """For the trail: `credential:<id>`, `token:<jti>` or `app:<id>`."""
     tenant: Tenant | None = None
-    waba_ids: tuple[WabaId, ...] = ()
+
+    @property
+    def credential_id(self) -> str:
+        """The caller token's credential; empty for whoever came with another kind."""
+        return self.actor.removeprefix("credential:") if self.kind is ViewerKind.CALLER else ""
 
 
 class Presented(msgspec.Struct, frozen=True, gc=False):

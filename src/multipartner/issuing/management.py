@@ -3,7 +3,7 @@
 import msgspec
 
 from multipartner.domain.events import RefusalRecord
-from multipartner.domain.graph import Presented, Viewer, ViewerKind
+from multipartner.domain.graph import Presented, Viewer
 from multipartner.domain.model import Instant, Permission, names_of
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.grants import Grants
@@ -79,7 +79,7 @@ class Management:
                 refusal.reason,
                 refusal.fact,
                 presented.address[:64],
-                viewer.actor.removeprefix("credential:") if viewer and viewer.kind is ViewerKind.CALLER else "",
+                viewer.credential_id if viewer else "",
                 viewer.app_id if viewer else "",
                 tenant.solution_id if tenant else "",
                 tenant.business_id if tenant else "",

@@ -100,8 +100,7 @@ class Viewers:
 def _viewer_of(told: Introspection) -> Viewer:
     tenant = Tenant(AppId(told.client_id), SolutionId(told.solution_id), BusinessId(told.business_id))
     permissions = frozenset(Permission(name) for name in told.scope.split())
-    wabas = tuple(sorted({waba for detail in told.authorization_details for waba in detail.waba_ids}))
-    return Viewer(ViewerKind.GRANULAR, tenant.app_id, told.sub, permissions, f"token:{told.jti}", tenant, wabas)
+    return Viewer(ViewerKind.GRANULAR, tenant.app_id, told.sub, permissions, f"token:{told.jti}", tenant)
 
 
 def _counted_as(app: AppRecord, viewer: Viewer) -> Caller:

@@ -69,14 +69,10 @@ async def move_solution(
     StorageUnavailable.
     """
     async with store.transaction() as changes:
-        before = await changes.solution_node(solution_id)
-        if before is None:
-            raise _refused(Refusal(Reason.SOLUTION_UNKNOWN))
-        step = moved(before.status, before.role_of(app_id), move)
-        if isinstance(step, Refusal) and step.reason is Reason.APP_NOT_PARTY:
-            raise _refused(step)
+        before = await _seen_by(app_id, changes, solution_id)
         if not await changes.app_active(app_id):
             raise _refused(Refusal(Reason.APP_SUSPENDED))
+        step = moved(before.status, before.role_of(app_id), move)
         if isinstance(step, Refusal):
             raise _refused(step)
         # The statement decides, not what was read: it names the status that the step leads from.
@@ -93,12 +89,7 @@ async def solution(store: ChangeStore, app_id: AppId, solution_id: SolutionId) -
     Raises ChangeRefused with a refusal (SOLUTION_UNKNOWN, APP_NOT_PARTY), StorageUnavailable.
     """
     async with store.reading() as changes:
-        found = await changes.solution_node(solution_id)
-    if found is None:
-        raise _refused(Refusal(Reason.SOLUTION_UNKNOWN))
-    if found.role_of(app_id) is None:
-        raise _refused(Refusal(Reason.APP_NOT_PARTY))
-    return found
+        return await _seen_by(app_id, changes, solution_id)
 
 
 def is_name(name: str) -> bool:
@@ -106,6 +97,15 @@ def is_name(name: str) -> bool:
     if len(name) not in _NAME_CHARS or name != name.strip():
         return False
     return not any(unicodedata.category(char) in _UNPRINTED for char in name)
+
+
+async def _seen_by(app_id: AppId, changes: Changes, solution_id: SolutionId) -> SolutionNode:
+    found = await changes.solution_node(solution_id)
+    if found is None:
+        raise _refused(Refusal(Reason.SOLUTION_UNKNOWN))
+    if found.role_of(app_id) is None:
+        raise _refused(Refusal(Reason.APP_NOT_PARTY))
+    return found
 
 
 async def _may_invite(changes: Changes, owner_app_id: AppId, partner_app_id: AppId) -> None:

@@ -71,7 +71,7 @@ class AccessToken:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival, named: Mapping[bytes, bytes]) -> None:
         """`named` maps each header's name to its value; the guard has seen to it that Authorization came once."""
         ask = self._parse(scope["raw_path"], scope["query_string"], named.get(b"authorization"), arrival)
-        if isinstance(ask, Refusal) and ask.reason in _BEFORE_METHOD:
+        if isinstance(ask, Refusal) and ask.reason in BEFORE_METHOD:
             return await self.refuse(send, ask, arrival, [])
         if scope["method"] != "GET":
             return await self.refuse(send, Refusal(Reason.METHOD_NOT_ALLOWED), arrival, [headers.ALLOW_GET])
@@ -106,7 +106,7 @@ class AccessToken:
     def nowhere(self, raw_path: bytes) -> Reason | None:
         """Say why a path leads nowhere, however the rest of the request looks; None when it leads here."""
         refusal = self._parse.bad_path(raw_path)
-        return refusal.reason if refusal is not None and refusal.reason in _BEFORE_METHOD else None
+        return refusal.reason if refusal is not None and refusal.reason in BEFORE_METHOD else None
 
     async def _answer_refused(self, send: Send, ask: Ask, outcome: Outcome, more: Headers) -> None:
         refusal = outcome.refusal or Refusal(Reason.UNEXPECTED)
@@ -125,7 +125,8 @@ class AccessToken:
         self._corridor.turned_away(refusal, arrival.trace_id, arrival.address, arrival.now)
 
 
-_BEFORE_METHOD = frozenset({Reason.UNKNOWN_PATH, Reason.UNKNOWN_VERSION})
+BEFORE_METHOD = frozenset({Reason.UNKNOWN_PATH, Reason.UNKNOWN_VERSION})
+"""What is told of a path before anybody looks at the method."""
 
 
 def usage_headers(quota: Quota, regain_s: int = 0) -> Headers:

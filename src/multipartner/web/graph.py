@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import msgspec
 
-from multipartner.domain.graph import Presented, Viewer, ViewerKind
+from multipartner.domain.graph import Presented, Viewer
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.introspect import StorageUnavailable
 from multipartner.issuing.limits import Quota
 from multipartner.issuing.management import Management, TurnedAway
 from multipartner.partnering.acting import ChangeRefused
-from multipartner.web.access_token import has_no_body, usage_headers
+from multipartner.web.access_token import BEFORE_METHOD, has_no_body, usage_headers
 from multipartner.web.asgi import Headers, Receive, Scope, Send, answer, read_body
 from multipartner.web.bodies import MAX_BODY_BYTES, BodyRefused, parameters_in
 from multipartner.web.graph_operations import Operation, Operations, Work
@@ -37,8 +37,6 @@ from multipartner.wire.graph_ask import (
 ROUTE: Final = "graph"
 """What requests are counted as that lead to no operation."""
 
-_BEFORE_METHOD: Final = frozenset({Reason.UNKNOWN_PATH, Reason.UNKNOWN_VERSION})
-
 
 class _Read(msgspec.Struct, frozen=True):
     """A request as station 1 leaves it."""
@@ -58,15 +56,15 @@ class Graph:
 
     def nowhere(self, raw_path: bytes) -> Reason | None:
         """Say why a path leads nowhere, however the rest of the request looks; None when it leads here."""
-        place = self._path(raw_path)
-        return place.reason if isinstance(place, Refusal) and place.reason in _BEFORE_METHOD else None
+        _, place = self._path(raw_path)
+        return place.reason if isinstance(place, Refusal) and place.reason in BEFORE_METHOD else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival, named: Mapping[bytes, bytes]) -> None:
         """Answer one request; `named` maps each header's name to its value."""
-        place = self._path(scope["raw_path"])
-        if isinstance(place, Refusal) and place.reason in _BEFORE_METHOD:
+        edge, place = self._path(scope["raw_path"])
+        if isinstance(place, Refusal) and place.reason in BEFORE_METHOD:
             return await self._turn_away(send, arrival, ROUTE, place, [])
-        methods = self._operations[self._path.edge_of(scope["raw_path"])]
+        methods = self._operations[edge]
         operation = methods.get(scope["method"])
         if operation is None:
             allow = (b"allow", ", ".join(methods).encode())
@@ -158,15 +156,11 @@ def _version(place: Place) -> tuple[bytes, bytes]:
 
 
 def _usage(quota: Quota | None, retry_after_s: int) -> Headers:
-    if quota is None:
-        listed: Headers = []
-    else:
-        listed = usage_headers(quota, retry_after_s)
+    listed: Headers = usage_headers(quota, retry_after_s) if quota is not None else []
     return [*listed, (b"retry-after", str(retry_after_s).encode())] if retry_after_s else listed
 
 
 def _seen(presented: Presented, viewer: Viewer | None, status: int, refusal: Refusal | None) -> Seen:
-    caller = viewer is not None and viewer.kind is ViewerKind.CALLER
     return Seen(
         presented.trace_id,
         presented.operation,
@@ -175,7 +169,7 @@ def _seen(presented: Presented, viewer: Viewer | None, status: int, refusal: Ref
         refusal.fact if refusal else "",
         presented.address,
         viewer.app_id if viewer else "",
-        viewer.actor.removeprefix("credential:") if viewer and caller else "",
+        viewer.credential_id if viewer else "",
         viewer.tenant.solution_id if viewer and viewer.tenant else "",
         viewer.tenant.business_id if viewer and viewer.tenant else "",
         presented.version,

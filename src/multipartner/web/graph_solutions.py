@@ -49,18 +49,15 @@ class SolutionLife:
     async def read(self, work: Work) -> bytes | Refusal:
         """`GET /{Solution-ID}`."""
         names = wire.solution_fields(work.parameters.text("fields"))
-        tenant = work.viewer.tenant
-        if tenant is not None and tenant.solution_id != work.presented.node_id:
-            return Refusal(Reason.NODE_UNKNOWN, fact="a granular token sees its own solution")
-        node = await solutions.solution(self._store, work.viewer.app_id, _solution(work))
+        node = await self._visible(work)
+        if isinstance(node, Refusal):
+            return node
         return names if isinstance(names, Refusal) else wire.solution(node, names)
 
     async def partners(self, work: Work) -> bytes | Refusal:
         """`GET /{Solution-ID}/partners`."""
-        tenant = work.viewer.tenant
-        if tenant is not None and tenant.solution_id != work.presented.node_id:
-            return Refusal(Reason.NODE_UNKNOWN, fact="a granular token sees its own solution")
-        return wire.encode(wire.partners(await solutions.solution(self._store, work.viewer.app_id, _solution(work))))
+        node = await self._visible(work)
+        return node if isinstance(node, Refusal) else wire.encode(wire.partners(node))
 
     async def create(self, work: Work) -> bytes | Refusal:
         """`POST /{Application-ID}/whatsapp_business_solution`."""
@@ -124,6 +121,12 @@ class SolutionLife:
         if work.parameters.flag("reject_deactivation_request") is False:
             return Refusal(Reason.INVALID_PARAMETER, parameter="reject_deactivation_request")
         return await self._decide(work, Move.REJECT_DEACTIVATION)
+
+    async def _visible(self, work: Work) -> SolutionNode | Refusal:
+        tenant = work.viewer.tenant
+        if tenant is not None and tenant.solution_id != work.presented.node_id:
+            return Refusal(Reason.NODE_UNKNOWN, fact="a granular token sees its own solution")
+        return await solutions.solution(self._store, work.viewer.app_id, _solution(work))
 
     async def _decide(self, work: Work, move: Move) -> bytes | Refusal:
         names = wire.solution_fields(work.parameters.text("fields"))

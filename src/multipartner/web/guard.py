@@ -129,8 +129,7 @@ class Guard:
                 return
             route = self._routes.get(raw_path)
             if route is None:
-                endpoint = self._access_token if raw_path.endswith(_TOKEN_PATH) else self._graph
-                await endpoint(scope, receive, send, arrival, named)
+                await self._endpoint(raw_path)(scope, receive, send, arrival, named)
             elif scope["method"] in route.methods:
                 await route.endpoint(scope, receive, send, arrival, named)
             else:
@@ -142,6 +141,10 @@ class Guard:
             with contextlib.suppress(Exception):
                 await self._access_token.refuse(send, Refusal(Reason.UNEXPECTED), Arrival(trace_id.decode(), peer, now), [])
 
+    def _endpoint(self, raw_path: bytes) -> AccessToken | Graph:
+        """Who answers where no fixed path does."""
+        return self._access_token if raw_path.endswith(_TOKEN_PATH) else self._graph
+
     async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
@@ -151,8 +154,7 @@ class Guard:
     async def _refuse_early(self, send: Send, raw_path: bytes, arrival: Arrival, fault: str) -> None:
         reason = Reason.MALFORMED_FRAMING if fault else Reason.URL_TOO_LONG
         if raw_path not in self._routes:
-            endpoint = self._access_token if raw_path.endswith(_TOKEN_PATH) else self._graph
-            reason = endpoint.nowhere(raw_path) or reason
+            reason = self._endpoint(raw_path).nowhere(raw_path) or reason
         await self._access_token.refuse(send, Refusal(reason, fact=fault), arrival, [], close=bool(fault))
 
 

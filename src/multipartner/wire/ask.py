@@ -1,7 +1,7 @@
 """Station 1: bytes of a request to an `Ask`, or the reason why it is none (contract: getSolutionAccessToken, parameters)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote_plus, unquote_to_bytes
 
 import msgspec
@@ -97,20 +97,25 @@ def bearer_of(authorization: bytes | None) -> Secret | None:
     return Secret(authorization[7:].decode("latin-1")) if authorization[:7] == b"Bearer " else NO_TOKEN
 
 
+def unquoted(query: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Names and values of a query whose escapes are whole, in their order."""
+    for part in query.split(b"&"):
+        name, _, value = part.replace(b"+", b" ").partition(b"=")
+        yield unquote_to_bytes(name), unquote_to_bytes(value)
+
+
 def _deciding(query: bytes) -> tuple[bytes, bytes | None, bytes | None] | Refusal:
     """Pick business_id, access_token, appsecret_proof; refuse what two parsers could read in two ways (attack 6)."""
     if BAD_ESCAPE.search(query):
         return Refusal(Reason.MALFORMED_QUERY)
     values: dict[bytes, bytes] = {}
-    for part in query.split(b"&"):
-        name, _, value = part.partition(b"=")
-        name = unquote_to_bytes(name.replace(b"+", b" "))
+    for name, value in unquoted(query):
         bare = name.partition(b"[")[0]
         if bare not in DECIDING:
             continue
         if name != bare or bare in values:
             return Refusal(Reason.REPEATED_PARAMETER, fact=bare.decode())
-        values[bare] = unquote_to_bytes(value.replace(b"+", b" "))
+        values[bare] = value
     business_id = values.get(b"business_id")
     if business_id is None:
         return Refusal(Reason.MISSING_BUSINESS_ID)

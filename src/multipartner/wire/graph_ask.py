@@ -6,13 +6,12 @@ Parameters that an operation does not know are ignored, as the Graph API ignores
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from multipartner.domain.model import Secret
 from multipartner.domain.reasons import Reason, Refusal
-from multipartner.wire.ask import BAD_ESCAPE, ID_PATTERN, VERSION_PATTERN, bearer_of
+from multipartner.wire.ask import BAD_ESCAPE, ID_PATTERN, VERSION_PATTERN, bearer_of, unquoted
 
 CREDENTIALS: Final = frozenset({"access_token", "appsecret_proof"})
 
@@ -30,11 +29,10 @@ class ParameterRefused(Exception):  # noqa: N818 - a verdict
 
 
 class Place(msgspec.Struct, frozen=True):
-    """What a path names. `version` is the one that answers; `edge` is empty for a node itself."""
+    """What a path names besides its edge. `version` is the one that answers."""
 
     version: str
     node_id: str
-    edge: str
 
 
 class PathParser:
@@ -44,24 +42,25 @@ class PathParser:
         self._answering = {asked.encode(): answered for asked, answered in answering.items()}
         self._edges = {edge.encode(): edge for edge in edges}
 
-    def edge_of(self, raw_path: bytes) -> str:
-        """The edge of a path that has one of ours."""
-        shape = _SHAPE.fullmatch(raw_path)
-        return self._edges[(shape[3] or b"") if shape else b""]
+    def __call__(self, raw_path: bytes) -> tuple[str, Place | Refusal]:
+        """Parse a path as received: the edge that it has ("" for none), and the place or what is wrong with it.
 
-    def __call__(self, raw_path: bytes) -> Place | Refusal:
-        """Parse a path as received; what is no path of ours is told before what is malformed."""
+        What is no path of ours is told before what is malformed.
+        """
         shape = _SHAPE.fullmatch(raw_path)
         if shape is None or (shape[3] or b"") not in self._edges or shape[3] == b"":
-            return Refusal(Reason.UNKNOWN_PATH)
-        if _VERSION.fullmatch(shape[1]) is None:
+            return "", Refusal(Reason.UNKNOWN_PATH)
+        edge = self._edges[shape[3] or b""]
+        return edge, self._place(shape[1], shape[2].decode("latin-1"), edge)
+
+    def _place(self, asked: bytes, node_id: str, edge: str) -> Place | Refusal:
+        if _VERSION.fullmatch(asked) is None:
             # Any two words have the shape of a node's path; of an edge's there are few, so that one was meant.
-            return Refusal(Reason.MALFORMED_VERSION if shape[3] else Reason.UNKNOWN_PATH)
-        version = self._answering.get(shape[1])
+            return Refusal(Reason.MALFORMED_VERSION if edge else Reason.UNKNOWN_PATH)
+        version = self._answering.get(asked)
         if version is None:
             return Refusal(Reason.UNKNOWN_VERSION)
-        node_id, edge = shape[2].decode("latin-1"), self._edges[shape[3] or b""]
-        return Place(version, node_id, edge) if _ID.fullmatch(node_id) else Refusal(Reason.MALFORMED_NODE_ID)
+        return Place(version, node_id) if _ID.fullmatch(node_id) else Refusal(Reason.MALFORMED_NODE_ID)
 
 
 def query_parameters(query: bytes, known: Collection[str]) -> dict[str, str]:
@@ -69,14 +68,11 @@ def query_parameters(query: bytes, known: Collection[str]) -> dict[str, str]:
     if BAD_ESCAPE.search(query):
         raise ParameterRefused(Refusal(Reason.MALFORMED_QUERY))
     found: dict[str, str] = {}
-    for part in query.split(b"&"):
-        raw_name, _, raw_value = part.partition(b"=")
-        try:
-            name = unquote_to_bytes(raw_name.replace(b"+", b" ")).decode()
-            value = unquote_to_bytes(raw_value.replace(b"+", b" ")).decode()
-        except UnicodeDecodeError as error:
-            raise ParameterRefused(Refusal(Reason.MALFORMED_QUERY)) from error
-        _put(found, name, value, known)
+    try:
+        for name, value in unquoted(query):
+            _put(found, name.decode(), value.decode(), known)
+    except UnicodeDecodeError as error:
+        raise ParameterRefused(Refusal(Reason.MALFORMED_QUERY)) from error
     return found
 
 
@@ -134,17 +130,11 @@ class Parameters:
 
     def needed_id(self, name: str) -> str:
         """An id that must be there."""
-        value = self.id(name)
-        if value is None:
-            raise ParameterRefused(Refusal(Reason.MISSING_PARAMETER, parameter=name))
-        return value
+        return _needed(name, self.id(name))
 
     def needed_text(self, name: str) -> str:
         """A text that must be there."""
-        value = self.text(name)
-        if value is None:
-            raise ParameterRefused(Refusal(Reason.MISSING_PARAMETER, parameter=name))
-        return value
+        return _needed(name, self.text(name))
 
     def choice(self, name: str, choices: Collection[str]) -> str | None:
         """One of the contract's words."""
@@ -178,6 +168,12 @@ class Parameters:
         if len(set(value)) != len(value):
             raise _invalid(name)
         return tuple(value)
+
+
+def _needed(name: str, value: str | None) -> str:
+    if value is None:
+        raise ParameterRefused(Refusal(Reason.MISSING_PARAMETER, parameter=name))
+    return value
 
 
 def _invalid(name: str) -> ParameterRefused:

@@ -12,7 +12,6 @@ from multipartner.domain.lifecycle import TOLD, tasks_of
 from multipartner.domain.reasons import Reason, Refusal
 
 _DEFAULT: Final = ("id", "name", "status", "status_for_pending_request")
-_MOST_FIELDS: Final = 50
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -49,7 +48,7 @@ def solution_fields(fields: str | None) -> tuple[str, ...] | Refusal:
     if not fields:
         return _DEFAULT
     names = tuple(dict.fromkeys(fields.split(",")))
-    if len(names) > _MOST_FIELDS or not set(names) <= _FIELDS.keys():
+    if not set(names) <= _FIELDS.keys():
         return Refusal(Reason.FIELDS_UNAVAILABLE)
     return names if "id" in names else ("id", *names)
 
