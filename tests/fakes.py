@@ -57,6 +57,7 @@ from multipartner.web.graph import Graph
 from multipartner.web.guard import Guard, Route, Surroundings
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, Introspection, KeySet
 from multipartner.web.observing import Observer, Seen
+from multipartner.web.refusing import TurningAway
 from multipartner.wire.answer import render
 from multipartner.wire.versions import answering
 
@@ -318,19 +319,22 @@ class InProcess:
         self.corridor = Corridor(store, self.trail, stations)
         self.introspector = Introspector(store, self.grants, self.ring, mac_keys, names)
         self.observer = Observer(self.seen.append, 0)
+        turn_away = TurningAway(self.observer, self.trail.refused)
         routes = (
             Route(JWKS_PATH.encode(), ("GET",), KeySet(self.grants, self.ring, self.observer)),
             Route(
                 INTROSPECTION_PATH.encode(),
-                ("POST",),
-                Introspection(self.introspector, self.corridor, self.limiter, self.observer),
+                (),
+                Introspection(self.introspector, self.limiter, turn_away),
             ),
         )
-        surroundings = Surroundings(Addresses(options.get("trusted_proxies", ())), self.errors.append, lambda: self.now)
-        access_token = AccessToken(answering(VERSIONS), self.corridor, self.observer, 1000)
+        surroundings = Surroundings(
+            turn_away, Addresses(options.get("trusted_proxies", ())), self.errors.append, lambda: self.now
+        )
+        access_token = AccessToken(answering(VERSIONS), self.corridor, turn_away, 1000)
         # What companies do with solutions needs a database: tests/solutions has it.
         viewers = Viewers(store, store.master, authenticate, self.introspector, AppTokens(store, store.master))
-        graph = Graph(answering(VERSIONS), {}, Management(self.grants, viewers, self.limiter, self.trail), self.observer)
+        graph = Graph(answering(VERSIONS), {}, Management(self.grants, viewers, self.limiter, self.trail), turn_away)
         self.app = Guard(access_token, graph, routes, surroundings, _no_lifespan)
 
     def turn(self, seconds: int) -> None:

@@ -45,6 +45,7 @@ from multipartner.web.graph_solutions import SolutionLife
 from multipartner.web.guard import Guard, Route, Surroundings, read_clocks
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH, Introspection, KeySet, Metadata
 from multipartner.web.observing import Log, Observer
+from multipartner.web.refusing import TurningAway
 from multipartner.web.vitals import Check, Vitals
 from multipartner.wire.answer import render
 from multipartner.wire.versions import answering
@@ -156,15 +157,16 @@ class Service:
         self._store = LateStore(self._backend, self._reader.confirmation)
         viewers = Viewers(self._reader, self._master, authenticate, introspect, AppTokens(self._reader, self._master))
         management = Management(self._grants, viewers, limiter, self._trail)
-        graph = Graph(versions, SolutionLife(self._store).operations(), management, self._observer)
+        turn_away = TurningAway(self._observer, self._trail.refused)
+        graph = Graph(versions, SolutionLife(self._store).operations(), management, turn_away)
         routes = (
             Route(JWKS_PATH.encode(), ("GET",), KeySet(self._grants, self._ring, self._observer)),
             Route(METADATA_PATH.encode(), ("GET",), Metadata(names.issuer, self._observer)),
-            Route(INTROSPECTION_PATH.encode(), ("POST",), Introspection(introspect, self._corridor, limiter, self._observer)),
+            Route(INTROSPECTION_PATH.encode(), (), Introspection(introspect, limiter, turn_away)),
             *docs.routes(names.issuer, settings.versions, self._observer),
         )
-        surroundings = Surroundings(Addresses(settings.trusted_proxies), watchers.log_error, clock)
-        access_token = AccessToken(versions, self._corridor, self._observer, settings.cache_size)
+        surroundings = Surroundings(turn_away, Addresses(settings.trusted_proxies), watchers.log_error, clock)
+        access_token = AccessToken(versions, self._corridor, turn_away, settings.cache_size)
         self.app = Guard(access_token, graph, routes, surroundings, self._lifespan)
         self._open = False
         self._trail_refusals = 0

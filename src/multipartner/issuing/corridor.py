@@ -111,10 +111,6 @@ class Corridor:
         entry.touched = known.touched = True
         return self._limiter.admits(warm.quota, now)
 
-    def turned_away(self, refusal: Refusal, trace_id: str, address: str, now: Instant) -> None:
-        """Keep, for `explain`, a refusal of a request that never became an ask."""
-        self._trail.refused(RefusalRecord(trace_id, now.wall_s, refusal.reason, refusal.fact, address[:64]))
-
     def _refused(self, ask: Ask, outcome: Outcome) -> Outcome:
         refusal, caller = outcome.refusal, outcome.caller
         if refusal is not None:

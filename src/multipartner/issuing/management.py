@@ -4,7 +4,7 @@ import msgspec
 
 from multipartner.domain.events import RefusalRecord
 from multipartner.domain.graph import Presented, Viewer
-from multipartner.domain.model import Instant, Permission, names_of
+from multipartner.domain.model import Permission, names_of
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.grants import Grants
 from multipartner.issuing.limits import Limiter, Quota
@@ -64,10 +64,6 @@ class Management:
             carried = " ".join(names_of(viewer.permissions)) or "nothing"
             return TurnedAway(Refusal(Reason.PERMISSION_MISSING, fact=f"the token carries {carried}"), 0, viewer, quota)
         return Entered(viewer, quota)
-
-    def turned_away(self, refusal: Refusal, trace_id: str, address: str, now: Instant) -> None:
-        """Keep, for `explain`, a refusal of a request that never became one to an operation."""
-        self._trail.refused(RefusalRecord(trace_id, now.wall_s, refusal.reason, refusal.fact, address[:64]))
 
     def refused(self, presented: Presented, refusal: Refusal, viewer: Viewer | None) -> None:
         """Keep a refusal for `explain`."""

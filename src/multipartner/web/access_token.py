@@ -14,8 +14,8 @@ from multipartner.issuing.cache import BoundedCache
 from multipartner.issuing.corridor import Corridor, Outcome, Warm
 from multipartner.issuing.limits import Quota
 from multipartner.web.asgi import Headers, Receive, Scope, Send, answer, read_body
-from multipartner.web.observing import Observer, Seen
-from multipartner.web.refusing import refuse
+from multipartner.web.observing import Seen
+from multipartner.web.refusing import TurningAway, refuse
 from multipartner.wire import headers
 from multipartner.wire.ask import Arrival, AskParser, is_plain
 
@@ -38,11 +38,12 @@ class Prepared(msgspec.Struct, gc=False):
 class AccessToken:
     """`GET /{Version}/{Solution-ID}/access_token?business_id=...`."""
 
-    def __init__(self, answering: Mapping[str, str], corridor: Corridor, observer: Observer, cache_size: int) -> None:
+    def __init__(self, answering: Mapping[str, str], corridor: Corridor, turn_away: TurningAway, cache_size: int) -> None:
         self._parse = AskParser(answering)
         self._corridor = corridor
-        self._observer = observer
-        self._counts = observer.counts
+        self._turn_away = turn_away
+        self._observer = turn_away.observer
+        self._counts = turn_away.observer.counts
         self._prepared: BoundedCache[bytes, Prepared] = BoundedCache(cache_size)
         self._version_headers = {v: (b"facebook-api-version", v.encode()) for v in answering.values()}
         self._constant: dict[tuple[str, int], tuple[tuple[bytes, bytes], ...]] = {}
@@ -72,13 +73,13 @@ class AccessToken:
         """`named` maps each header's name to its value; the guard has seen to it that Authorization came once."""
         ask = self._parse(scope["raw_path"], scope["query_string"], named.get(b"authorization"), arrival)
         if isinstance(ask, Refusal) and ask.reason in BEFORE_METHOD:
-            return await self.refuse(send, ask, arrival, [])
+            return await self._turn_away(send, ROUTE, ask, arrival)
         if scope["method"] != "GET":
-            return await self.refuse(send, Refusal(Reason.METHOD_NOT_ALLOWED), arrival, [headers.ALLOW_GET])
+            return await self._turn_away(send, ROUTE, Refusal(Reason.METHOD_NOT_ALLOWED), arrival, [headers.ALLOW_GET])
         if isinstance(ask, Ask) and b"content-length" in named and not await has_no_body(receive, named[b"content-length"]):
             ask = Refusal(Reason.BODY_ON_GET)
         if isinstance(ask, Refusal):
-            return await self.refuse(send, ask, arrival, [])
+            return await self._turn_away(send, ROUTE, ask, arrival)
         outcome = await self._corridor(ask)
         more: Headers = [self._version_headers[ask.version]]
         if outcome.quota is not None:
@@ -115,14 +116,6 @@ class AccessToken:
         status = await refuse(send, refusal.reason, ask.trace_id, more)
         self._counts[ROUTE, status, refusal.reason] += 1
         self._observer.refusal(_seen(ask, outcome, status), ask.now.boot_ns)
-
-    async def refuse(self, send: Send, refusal: Refusal, arrival: Arrival, more: Headers, *, close: bool = False) -> None:
-        """Refuse a request that is no ask; `close` ends the connection, when nobody can say where its next request begins."""
-        status = await refuse(send, refusal.reason, arrival.trace_id, more, close=close)
-        self._counts[ROUTE, status, refusal.reason] += 1
-        seen = Seen(arrival.trace_id, ROUTE, status, refusal.reason, refusal.fact, arrival.address)
-        self._observer.refusal(seen, arrival.now.boot_ns)
-        self._corridor.turned_away(refusal, arrival.trace_id, arrival.address, arrival.now)
 
 
 BEFORE_METHOD = frozenset({Reason.UNKNOWN_PATH, Reason.UNKNOWN_VERSION})

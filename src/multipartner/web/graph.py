@@ -19,8 +19,8 @@ from multipartner.web.access_token import BEFORE_METHOD, has_no_body, usage_head
 from multipartner.web.asgi import Headers, Receive, Scope, Send, answer, read_body
 from multipartner.web.bodies import MAX_BODY_BYTES, BodyRefused, parameters_in
 from multipartner.web.graph_operations import Operation, Operations, Work
-from multipartner.web.observing import Observer, Seen
-from multipartner.web.refusing import refuse
+from multipartner.web.observing import Seen
+from multipartner.web.refusing import TurningAway, refuse
 from multipartner.wire import headers
 from multipartner.wire.ask import Arrival
 from multipartner.wire.graph_ask import (
@@ -48,11 +48,14 @@ class _Read(msgspec.Struct, frozen=True):
 class Graph:
     """`/{Version}/{id}` and `/{Version}/{id}/{edge}`."""
 
-    def __init__(self, answering: Mapping[str, str], operations: Operations, management: Management, observer: Observer) -> None:
+    def __init__(
+        self, answering: Mapping[str, str], operations: Operations, management: Management, turn_away: TurningAway
+    ) -> None:
         self._path = PathParser(answering, operations)
         self._operations = operations
         self._management = management
-        self._observer = observer
+        self._turn_away = turn_away
+        self._observer = turn_away.observer
 
     def nowhere(self, raw_path: bytes) -> Reason | None:
         """Say why a path leads nowhere, however the rest of the request looks; None when it leads here."""
@@ -63,18 +66,18 @@ class Graph:
         """Answer one request; `named` maps each header's name to its value."""
         edge, place = self._path(scope["raw_path"])
         if isinstance(place, Refusal) and place.reason in BEFORE_METHOD:
-            return await self._turn_away(send, arrival, ROUTE, place, [])
+            return await self._turn_away(send, ROUTE, place, arrival)
         methods = self._operations[edge]
         operation = methods.get(scope["method"])
         if operation is None:
             allow = (b"allow", ", ".join(methods).encode())
-            return await self._turn_away(send, arrival, ROUTE, Refusal(Reason.METHOD_NOT_ALLOWED), [allow])
+            return await self._turn_away(send, ROUTE, Refusal(Reason.METHOD_NOT_ALLOWED), arrival, [allow])
         if isinstance(place, Refusal):
-            return await self._turn_away(send, arrival, operation.id, place, [])
+            return await self._turn_away(send, operation.id, place, arrival)
         try:
             read = await self._read(scope, receive, operation, place, arrival, named)
         except (ParameterRefused, BodyRefused) as error:
-            return await self._turn_away(send, arrival, operation.id, error.refusal, [_version(place)])
+            return await self._turn_away(send, operation.id, error.refusal, arrival, [_version(place)])
         return await self._answer(send, operation, place, read)
 
     async def _read(
@@ -132,14 +135,6 @@ class Graph:
         self._observer.counts[presented.operation, status, refusal.reason] += 1
         self._observer.refusal(_seen(presented, viewer, status, refusal), presented.now.boot_ns)
         self._management.refused(presented, refusal, viewer)
-
-    async def _turn_away(self, send: Send, arrival: Arrival, route: str, refusal: Refusal, more: Headers) -> None:
-        """Refuse what never became a request to an operation."""
-        status = await refuse(send, refusal.reason, arrival.trace_id, more, parameter=refusal.parameter)
-        self._observer.counts[route, status, refusal.reason] += 1
-        seen = Seen(arrival.trace_id, route, status, refusal.reason, refusal.fact, arrival.address)
-        self._observer.refusal(seen, arrival.now.boot_ns)
-        self._management.turned_away(refusal, arrival.trace_id, arrival.address, arrival.now)
 
 
 async def _body_of(receive: Receive, named: Mapping[bytes, bytes]) -> dict[str, Any]:

@@ -15,11 +15,11 @@ import msgspec
 
 from multipartner.domain.model import Instant
 from multipartner.domain.reasons import Reason, Refusal
-from multipartner.web.access_token import AccessToken
+from multipartner.web.access_token import ROUTE, AccessToken
 from multipartner.web.addresses import Addresses
 from multipartner.web.asgi import Receive, Scope, Send
 from multipartner.web.graph import Graph
-from multipartner.web.refusing import refuse
+from multipartner.web.refusing import TurningAway
 from multipartner.wire.ask import Arrival
 
 MAX_URL_BYTES = 4096
@@ -35,7 +35,10 @@ Endpoint = Callable[[Scope, Receive, Send, Arrival, Mapping[bytes, bytes]], Awai
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One fixed path besides the contract's: the exact raw path, the methods it is served for, and who answers."""
+    """One fixed path besides the contract's: the exact raw path, the methods it is served for, and who answers.
+
+    Without methods the endpoint says itself what it is served for, in its own form.
+    """
 
     path: bytes
     methods: tuple[str, ...]
@@ -81,6 +84,7 @@ def read_clocks() -> Instant:
 class Surroundings(msgspec.Struct, frozen=True):
     """What the guard needs besides the routes. `log_error` is called within the handler, with the trace id."""
 
+    turn_away: TurningAway
     addresses: Addresses
     log_error: Callable[[str], None]
     clock: Callable[[], Instant] = read_clocks
@@ -95,6 +99,7 @@ class Guard:
         self._access_token = access_token
         self._graph = graph
         self._routes = {route.path: route for route in routes}
+        self._turn_away = surroundings.turn_away
         self._addresses = surroundings.addresses
         self._log_error = surroundings.log_error
         self._clock = surroundings.clock
@@ -130,16 +135,16 @@ class Guard:
             route = self._routes.get(raw_path)
             if route is None:
                 await self._endpoint(raw_path)(scope, receive, send, arrival, named)
-            elif scope["method"] in route.methods:
+            elif not route.methods or scope["method"] in route.methods:
                 await route.endpoint(scope, receive, send, arrival, named)
             else:
                 allow = (b"allow", ", ".join(route.methods).encode())
-                await refuse(send, Reason.METHOD_NOT_ALLOWED, arrival.trace_id, [allow])
+                await self._turn_away(send, ROUTE, Refusal(Reason.METHOD_NOT_ALLOWED), arrival, [allow])
         except Exception:  # noqa: BLE001 - the last one who can; the text goes to the log only
             self._log_error(trace_id.decode())
             # A client that went away, or an answer half sent, cannot be told; the server must not log the text of it.
             with contextlib.suppress(Exception):
-                await self._access_token.refuse(send, Refusal(Reason.UNEXPECTED), Arrival(trace_id.decode(), peer, now), [])
+                await self._turn_away(send, ROUTE, Refusal(Reason.UNEXPECTED), Arrival(trace_id.decode(), peer, now))
 
     def _endpoint(self, raw_path: bytes) -> AccessToken | Graph:
         """Who answers where no fixed path does."""
@@ -155,7 +160,7 @@ class Guard:
         reason = Reason.MALFORMED_FRAMING if fault else Reason.URL_TOO_LONG
         if raw_path not in self._routes:
             reason = self._endpoint(raw_path).nowhere(raw_path) or reason
-        await self._access_token.refuse(send, Refusal(reason, fact=fault), arrival, [], close=bool(fault))
+        await self._turn_away(send, ROUTE, Refusal(reason, fact=fault), arrival, close=bool(fault))
 
 
 def framing_fault(listed: list[tuple[bytes, bytes]], named: Mapping[bytes, bytes]) -> str:
