@@ -128,6 +128,7 @@ class MemoryStore:
             None,
             proof_required,
             self.master.seal(self.secrets[app_id].encode(), "app", "secret", app_id),
+            NOON_S - 1000,
         )
         return text
 
@@ -217,7 +218,9 @@ class MemoryStore:
         if app_id not in self.secrets:
             return None
         sealed = self.master.seal(self.secrets[app_id].encode(), "app", "secret", app_id)
-        return AppRecord(app_id, BusinessId("920000000000001"), app_id in self.suspended, False, sealed, 1_000_000, 1_000_000)
+        return AppRecord(
+            app_id, "App", BusinessId("920000000000001"), app_id in self.suspended, False, sealed, 1_000_000, 1_000_000
+        )
 
     async def facts(self, tenant: Tenant) -> Facts:
         self._read()

@@ -20,6 +20,7 @@ from multipartner.issuing.app_tokens import AppTokens
 from multipartner.issuing.authenticate import Authenticator, MacKeys
 from multipartner.issuing.corridor import Corridor, Stations
 from multipartner.issuing.grants import Grants
+from multipartner.issuing.inspect_token import Inspector
 from multipartner.issuing.introspect import Introspector
 from multipartner.issuing.issue import Issuer, Issuing
 from multipartner.issuing.keyring import KeyRing
@@ -42,10 +43,12 @@ from multipartner.web.addresses import Addresses
 from multipartner.web.asgi import Receive, Send
 from multipartner.web.graph import Graph
 from multipartner.web.graph_solutions import SolutionLife
+from multipartner.web.graph_tokens import TokenLife
 from multipartner.web.guard import Guard, Route, Surroundings, read_clocks
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH, Introspection, KeySet, Metadata
 from multipartner.web.observing import Log, Observer
 from multipartner.web.refusing import TurningAway
+from multipartner.web.revocation import REVOCATION_PATH, Revocation
 from multipartner.web.vitals import Check, Vitals
 from multipartner.wire.answer import render
 from multipartner.wire.versions import answering
@@ -155,14 +158,18 @@ class Service:
         introspect = Introspector(self._reader, self._grants, self._ring, mac_keys, names)
         versions = answering(settings.versions)
         self._store = LateStore(self._backend, self._reader.confirmation)
-        viewers = Viewers(self._reader, self._master, authenticate, introspect, AppTokens(self._reader, self._master))
+        app_tokens = AppTokens(self._reader, self._master)
+        viewers = Viewers(self._reader, self._master, authenticate, introspect, app_tokens)
+        inspect = Inspector(self._reader, authenticate, introspect, app_tokens)
         management = Management(self._grants, viewers, limiter, self._trail)
         turn_away = TurningAway(self._observer, self._trail.refused)
-        graph = Graph(versions, SolutionLife(self._store).operations(), management, turn_away)
+        operations = SolutionLife(self._store).operations() | TokenLife(self._store, inspect).operations()
+        graph = Graph(versions, operations, management, turn_away)
         routes = (
             Route(JWKS_PATH.encode(), ("GET",), KeySet(self._grants, self._ring, self._observer)),
             Route(METADATA_PATH.encode(), ("GET",), Metadata(names.issuer, self._observer)),
             Route(INTROSPECTION_PATH.encode(), (), Introspection(introspect, limiter, turn_away)),
+            Route(REVOCATION_PATH.encode(), (), Revocation(management, inspect, self._store, turn_away)),
             *docs.routes(names.issuer, settings.versions, self._observer),
         )
         surroundings = Surroundings(turn_away, Addresses(settings.trusted_proxies), watchers.log_error, clock)

@@ -22,6 +22,7 @@ class Scope(enum.Enum):
 _SystemUser = Annotated[str, typer.Option(help="Id of the system user whose token it is.", show_default=False)]
 _App = Annotated[str, typer.Option(help="Id of the app it is for.", show_default=False)]
 _Scopes = Annotated[list[Scope], typer.Option("--permission", help="What it may do; give it once for each.")]
+_Scope = Annotated[Scope, typer.Option(help="What it may do no more.", show_default=False)]
 _Lifetime = Annotated[int | None, typer.Option(min=1, help="Seconds until it expires; default: never.", show_default=False)]
 _Id = Annotated[str, typer.Argument(help="Id, as shown at its creation.", show_default=False)]
 _Name = Annotated[str, typer.Argument(help="A name for people.", show_default=False)]
@@ -35,6 +36,8 @@ def register(app: typer.Typer) -> None:
     callers = noun(app, "credential", "Caller tokens: what a partner's backend sends.")
     command(callers, "create")(create)
     command(callers, "revoke")(revoke)
+    command(callers, "revoke-all")(revoke_all)
+    command(callers, "narrow")(narrow)
     command(callers, "list")(list_)
     servers = noun(app, "resource-server", "Resource servers: who may introspect tokens.")
     command(servers, "create")(create_server)
@@ -79,6 +82,23 @@ def revoke(call: Call, credential: _Id) -> None:
     from multipartner.partnering.credentials import revoke_credential  # noqa: PLC0415 - as above
 
     call.change(lambda store: revoke_credential(store, call.act, CredentialId(credential)))
+
+
+def revoke_all(call: Call, system_user: _SystemUser, app: _App) -> None:
+    """End all caller tokens of a system user for an app, as the user itself can over HTTP."""
+    from multipartner.domain.model import AppId, SystemUserId  # noqa: PLC0415 - not for --help
+    from multipartner.partnering.credentials import revoke_access  # noqa: PLC0415 - as above
+
+    call.change(lambda store: revoke_access(store, call.act, SystemUserId(system_user), AppId(app)))
+
+
+def narrow(call: Call, system_user: _SystemUser, app: _App, permission: _Scope) -> None:
+    """Take a permission out of all caller tokens of a system user for an app; one that has no other is revoked."""
+    from multipartner.domain.model import AppId, Permission, SystemUserId  # noqa: PLC0415 - not for --help
+    from multipartner.partnering.credentials import narrow_access  # noqa: PLC0415 - as above
+
+    user, taken = SystemUserId(system_user), Permission(permission.value)
+    call.change(lambda store: narrow_access(store, call.act, user, AppId(app), taken))
 
 
 def list_(call: Call) -> None:

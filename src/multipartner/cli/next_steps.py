@@ -48,6 +48,7 @@ NEXT_STEPS: Final[Mapping[str, str]] = {
     "solution_inactive": "If it should be, declare solution {solution_id} ACTIVE in the world file.",
     "nothing_shared": "When the customer shares a WABA with solution {solution_id} again, declare it in the world file.",
     "grant_revoked": "To undo: multipartner grant restore --business {business_id} --solution {solution_id} --app {app_id}",
+    "grant_indivisible": "Have the caller delete all of its permissions, or narrow the customer's share in the world file.",
     "nothing_permitted": "Compare the three sets in the fact: caller token, solution or share must allow more.",
     "partner_app_invalid": "Have the caller compare the partner's app id; a suspended app cannot be invited.",
     "messaging_invalid": _SHAPE,

@@ -48,6 +48,10 @@ class ClaimsRefused(Exception):  # noqa: N818 - a verdict, not a fault
     """The claims are not good here and now; the text says which one."""
 
 
+class Expired(ClaimsRefused):
+    """They are this deployment's, and no longer in force."""
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Claims)
 
@@ -103,7 +107,7 @@ def check(claims: Claims, issuer: str, audience: str, wall_s: int) -> None:
     if claims.aud != audience:
         raise ClaimsRefused("aud is another audience")
     if wall_s >= claims.exp:
-        raise ClaimsRefused("expired")
+        raise Expired("expired")
     if claims.iat > wall_s + SKEW_S:
         raise ClaimsRefused("iat is in the future")
     if claims.iat >= claims.exp:

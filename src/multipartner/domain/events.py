@@ -24,6 +24,7 @@ class EventKind(enum.Enum):
     SYSTEM_USER_DECLARED = "system_user.declared"
     CREDENTIAL_CREATED = "credential.created"
     CREDENTIAL_REVOKED = "credential.revoked"
+    CREDENTIAL_NARROWED = "credential.narrowed"
     WABA_DECLARED = "waba.declared"
     SOLUTION_DECLARED = "solution.declared"
     SOLUTION_CREATED = "solution.created"

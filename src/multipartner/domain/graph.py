@@ -4,7 +4,18 @@ import enum
 
 import msgspec
 
-from multipartner.domain.model import AppId, Instant, Permissions, Secret, SolutionId, SolutionStatus, Tenant
+from multipartner.domain.model import (
+    AppId,
+    CredentialId,
+    Instant,
+    Permissions,
+    Secret,
+    SolutionId,
+    SolutionStatus,
+    Tenant,
+    WabaId,
+)
+from multipartner.domain.reasons import Reason
 
 
 class ViewerKind(enum.Enum):
@@ -13,7 +24,7 @@ class ViewerKind(enum.Enum):
     CALLER = "caller token"
     """A system user's token for one app: acts for the app, and reads its solutions."""
     GRANULAR = "granular token"
-    """Sees the solution it is for, and changes nothing."""
+    """Sees the solution it is for, and changes nothing but its own end."""
     APP = "app token"
     """`{app-id}|{app-secret}`: reads the app's solutions, and changes nothing."""
 
@@ -82,3 +93,25 @@ class SolutionNode(msgspec.Struct, frozen=True):
         if app_id == self.owner_app.id:
             return Role.OWNER
         return Role.PARTNER if app_id == self.partner_app.id else None
+
+
+class Inspected(msgspec.Struct, frozen=True):
+    """What a token is, for the app that it is for. `subject` is the system user, or a granular token's `sub`; or empty.
+
+    Times are Unix seconds; `expires_at_s` 0: it does not expire. `ended` is why a token that was good is none any more, by the
+    reason that its bearer would be told.
+    """
+
+    kind: ViewerKind
+    app_id: AppId
+    app_name: str
+    subject: str = ""
+    permissions: tuple[str, ...] = ()
+    issued_at_s: int = 0
+    expires_at_s: int = 0
+    waba_ids: tuple[WabaId, ...] = ()
+    ended: Reason | None = None
+    tenant: Tenant | None = None
+    """What a granular token stands for."""
+    credential_id: CredentialId | None = None
+    """Of a caller token."""

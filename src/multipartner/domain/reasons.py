@@ -64,6 +64,7 @@ class Reason(enum.Enum):
     SOLUTION_INACTIVE = "solution_inactive"
     NOTHING_SHARED = "nothing_shared"
     GRANT_REVOKED = "grant_revoked"
+    GRANT_INDIVISIBLE = "grant_indivisible"
     NOTHING_PERMITTED = "nothing_permitted"
     PARTNER_APP_INVALID = "partner_app_invalid"
     MESSAGING_INVALID = "messaging_invalid"
@@ -152,6 +153,9 @@ RULES: dict[Reason, Rule] = {
     Reason.SOLUTION_INACTIVE: Rule(Station.AUTHORIZE, "The solution must be ACTIVE or pending deactivation."),
     Reason.NOTHING_SHARED: Rule(Station.AUTHORIZE, "The business shares no WABA with this solution (any more)."),
     Reason.GRANT_REVOKED: Rule(Station.AUTHORIZE, "This app's grant for this share was revoked."),
+    Reason.GRANT_INDIVISIBLE: Rule(
+        Station.AUTHORIZE, "A granular token stands for its whole grant: it is given up as a whole, not one permission of it."
+    ),
     Reason.NOTHING_PERMITTED: Rule(
         Station.AUTHORIZE, "Nothing is left of: caller's permissions, the solution's for this side, the customer's consent."
     ),

@@ -119,6 +119,25 @@ class Authenticator:
         if known is not None and ask.proof is None and self.again(known, token.encode(), ask.now.wall_s):
             known.touched = True
             return known
+        owned = await self._owned(token)
+        if isinstance(owned, Refusal):
+            return owned
+        record = owned.record
+        refusal = ended(record, ask.now.wall_s)
+        if refusal is None and (ask.proof is not None or record.proof_required):
+            refusal = self._check_proof(ask, token, record)
+        if refusal is not None:
+            return refusal
+        owned.proven = self._fingerprint(token.encode()).digest()
+        return owned
+
+    async def record_of(self, token: str) -> CallerRecord | None:
+        """Find the credential whose token this is, though it may have ended. Raises StorageUnavailable."""
+        owned = await self._owned(token)
+        return None if isinstance(owned, Refusal) else owned.record
+
+    async def _owned(self, token: str) -> Known | Refusal:
+        """Find the credential whose token this is: the same work when there is none of its identifier."""
         identifier = identifier_of(token, CredentialType.CALLER)
         if identifier is None:
             return Refusal(Reason.CALLER_MALFORMED, fact=_kind_of(token))
@@ -127,20 +146,11 @@ class Authenticator:
             spend_as_much(token, CredentialType.CALLER)
             return Refusal(Reason.CALLER_UNKNOWN, fact="no credential has this identifier")
         record = known.record
-        fingerprint = self._fingerprint(token.encode()).digest()
-        if not hmac.compare_digest(fingerprint, known.proven) and not mac_matches(
+        is_proven = hmac.compare_digest(self._fingerprint(token.encode()).digest(), known.proven)
+        if not is_proven and not mac_matches(
             token, CredentialType.CALLER, await self._mac_keys.get(record.mac_key_id), record.mac
         ):
             return Refusal(Reason.CALLER_UNKNOWN, fact="the identifier exists, the secret is another")
-        if record.revoked_at_s is not None:
-            return Refusal(Reason.CALLER_REVOKED, fact=f"credential {identifier}, revoked at {record.revoked_at_s}")
-        if record.expires_at_s is not None and ask.now.wall_s >= record.expires_at_s:
-            return Refusal(Reason.CALLER_EXPIRED, fact=f"credential {identifier}, expired at {record.expires_at_s}")
-        if ask.proof is not None or record.proof_required:
-            refusal = self._check_proof(ask, token, record)
-            if refusal is not None:
-                return refusal
-        known.proven = fingerprint
         return known
 
     def again(self, known: Known, token: bytes, wall_s: int) -> bool:
@@ -198,6 +208,16 @@ class Authenticator:
         """Drop every record."""
         self._epoch += 1
         self._known.clear()
+
+
+def ended(record: CallerRecord, wall_s: int) -> Refusal | None:
+    """Say why a credential is none any more; None while it is good."""
+    credential_id = record.caller.credential_id
+    if record.revoked_at_s is not None:
+        return Refusal(Reason.CALLER_REVOKED, fact=f"credential {credential_id}, revoked at {record.revoked_at_s}")
+    if record.expires_at_s is not None and wall_s >= record.expires_at_s:
+        return Refusal(Reason.CALLER_EXPIRED, fact=f"credential {credential_id}, expired at {record.expires_at_s}")
+    return None
 
 
 def spend_as_much(text: str, kind: CredentialType) -> None:

@@ -4,7 +4,7 @@ import msgspec
 
 from multipartner.crypto.credentials import CredentialType, identifier_of, mac_matches
 from multipartner.crypto.signing import TokenRefused
-from multipartner.domain.claims import WABA_DETAIL, Claims, ClaimsRefused, Detail, check, decode
+from multipartner.domain.claims import WABA_DETAIL, Claims, ClaimsRefused, Detail, Expired, check, decode
 from multipartner.domain.model import USABLE_SOLUTION, AppId, BusinessId, Facts, Instant, SolutionId, Tenant, WabaId, names_of
 from multipartner.issuing.authenticate import MacKeys, spend_as_much
 from multipartner.issuing.grants import Grants
@@ -33,6 +33,13 @@ class Introspection(msgspec.Struct, frozen=True, omit_defaults=True):
     authorization_details: tuple[Detail, ...] = ()
 
 
+class Signed(msgspec.Struct, frozen=True):
+    """The claims of a token that this deployment signed, and whether it has expired; its facts may have changed."""
+
+    claims: Claims
+    expired: bool
+
+
 INACTIVE = Introspection(active=False)
 
 
@@ -58,18 +65,11 @@ class Introspector:
 
     async def __call__(self, token: str, now: Instant) -> Introspection:
         """Judge a token at `now`. Raises StorageUnavailable; then nobody knows, and nothing is said."""
-        self._grants.catch_up(now.boot_ns)
-        await self._ring.load()
-        try:
-            claims = decode(self._ring.verifier(now.wall_s).payload(token))
-            check(claims, self._names.issuer, self._names.audience, now.wall_s)
-        except (TokenRefused, ClaimsRefused):
+        signed = await self.signed(token, now)
+        wabas = () if signed is None or signed.expired else await self.reach(signed.claims)
+        if signed is None or not wabas:
             return INACTIVE
-        tenant = Tenant(AppId(claims.client_id), SolutionId(claims.solution_id), BusinessId(claims.business_id))
-        facts = (await self._grants.entry(tenant)).facts
-        wabas = _reach(facts, claims)
-        if not wabas:
-            return INACTIVE
+        claims = signed.claims
         details = (Detail(WABA_DETAIL, tuple(claims.scope.split()), wabas),)
         return Introspection(
             active=True,
@@ -86,6 +86,31 @@ class Introspector:
             business_id=claims.business_id,
             authorization_details=details,
         )
+
+    async def signed(self, token: str, now: Instant) -> Signed | None:
+        """Read a token; None for what is none of ours. Raises StorageUnavailable."""
+        self._grants.catch_up(now.boot_ns)
+        await self._ring.load()
+        try:
+            claims = decode(self._ring.verifier(now.wall_s).payload(token))
+        except (TokenRefused, ClaimsRefused):
+            return None
+        try:
+            check(claims, self._names.issuer, self._names.audience, now.wall_s)
+        except Expired:
+            return Signed(claims, expired=True)
+        except ClaimsRefused:
+            return None
+        return Signed(claims, expired=False)
+
+    async def reach(self, claims: Claims) -> tuple[WabaId, ...]:
+        """Say which WABAs a token reaches as the facts are now; none when it is dead. Raises StorageUnavailable."""
+        return _reach((await self._grants.entry(tenant_of(claims))).facts, claims)
+
+
+def tenant_of(claims: Claims) -> Tenant:
+    """What a token stands for."""
+    return Tenant(AppId(claims.client_id), SolutionId(claims.solution_id), BusinessId(claims.business_id))
 
 
 def _reach(facts: Facts, claims: Claims) -> tuple[WabaId, ...]:

@@ -1,5 +1,7 @@
 """The way in to all operations but the token's: address limit, who asks, app's limit; and the way out of a refusal."""
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
 from multipartner.domain.events import RefusalRecord
@@ -8,7 +10,7 @@ from multipartner.domain.model import Permission, names_of
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.grants import Grants
 from multipartner.issuing.limits import Limiter, Quota
-from multipartner.issuing.viewers import Viewers
+from multipartner.issuing.viewers import Authenticated, Viewers
 from multipartner.storage.ports import StorageUnavailable, Trail
 
 
@@ -42,12 +44,21 @@ class Management:
 
         Calls count against the app, and against its limit for one business under the id of its own business.
         """
+        return await self._enter(presented, self._viewers)
+
+    async def enter_client(self, presented: Presented, app_id: str, secret: str) -> Entered | TurnedAway:
+        """Let an app in that comes as an OAuth client, with its secret instead of a token."""
+        return await self._enter(presented, lambda _: self._viewers.client(app_id, secret))
+
+    async def _enter(
+        self, presented: Presented, who: Callable[[Presented], Awaitable[Authenticated | Refusal]]
+    ) -> Entered | TurnedAway:
         limited = self._limiter.address(presented.address, presented.now)
         if limited is not None:
             return TurnedAway(*limited)
         try:
             self._grants.catch_up(presented.now.boot_ns)
-            known = await self._viewers(presented)
+            known = await who(presented)
         except StorageUnavailable as error:
             return TurnedAway(Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error)))
         if isinstance(known, Refusal):

@@ -71,11 +71,15 @@ class Viewers:
         app = await self._app_tokens(Secret(text))
         if isinstance(app, Refusal):
             return app
-        refusal = self._check_proof(presented, text, app)
-        if refusal is not None:
-            return refusal
-        viewer = Viewer(ViewerKind.APP, app.app_id, app.app_id, MANAGEMENT_ONLY, f"app:{app.app_id}")
-        return Authenticated(viewer, app, _counted_as(app, viewer))
+        return self._check_proof(presented, text, app) or _as_app(app)
+
+    async def client(self, app_id: str, secret: str) -> Authenticated | Refusal:
+        """Say which app comes as an OAuth client with its secret, or refuse: the secret itself is all the proof there can be.
+
+        Raises StorageUnavailable.
+        """
+        app = await self._app_tokens.authenticated(app_id, secret)
+        return Refusal(Reason.APP_TOKEN_INVALID) if app is None else _as_app(app)
 
     async def _with_granular_token(self, presented: Presented, text: str) -> Authenticated | Refusal:
         told = await self._introspect(text, presented.now)
@@ -95,6 +99,11 @@ class Viewers:
         if not proof_matches(presented.proof.reveal(), secret, text):
             return Refusal(Reason.PROOF_INVALID, fact=f"app {app.app_id}")
         return None
+
+
+def _as_app(app: AppRecord) -> Authenticated:
+    viewer = Viewer(ViewerKind.APP, app.app_id, app.app_id, MANAGEMENT_ONLY, f"app:{app.app_id}")
+    return Authenticated(viewer, app, _counted_as(app, viewer))
 
 
 def _viewer_of(told: Introspection) -> Viewer:

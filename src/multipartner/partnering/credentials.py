@@ -10,7 +10,7 @@ import msgspec
 from multipartner.crypto.credentials import CredentialType, MacKey, mac_of, new_app_secret, new_credential
 from multipartner.crypto.sealing import MasterKeys
 from multipartner.domain.events import EventKind
-from multipartner.domain.model import AppId, CredentialId, Permissions, Secret, SystemUserId
+from multipartner.domain.model import AppId, CredentialId, Permission, Permissions, Secret, SystemUserId, names_of
 from multipartner.partnering.acting import Act, ChangeRefused, Outcome, UnknownEntity, outcome
 from multipartner.storage.change_ports import Changes, ChangeStore, Credential, Effect, Fingerprint
 from multipartner.storage.ports import ResourceServerRecord
@@ -68,6 +68,33 @@ async def revoke_credential(store: ChangeStore, act: Act, credential_id: Credent
         if ended.changed:
             await changes.record(act.event(EventKind.CREDENTIAL_REVOKED, credential_id=credential_id))
     return ended
+
+
+async def revoke_access(store: ChangeStore, act: Act, system_user_id: SystemUserId, app_id: AppId) -> Outcome:
+    """End all caller tokens of a system user for an app. What they fetched lives on: it stands for the grant."""
+    async with store.transaction() as changes:
+        revoked = await changes.revoke_credentials(system_user_id, app_id, act.now_s)
+        for credential_id in revoked:
+            await changes.record(act.event(EventKind.CREDENTIAL_REVOKED, app_id=app_id, credential_id=credential_id))
+    return _told(system_user_id, app_id, len(revoked), "revoked")
+
+
+async def narrow_access(
+    store: ChangeStore, act: Act, system_user_id: SystemUserId, app_id: AppId, permission: Permission
+) -> Outcome:
+    """Take a permission out of all caller tokens of a system user for an app; one that has no other is revoked."""
+    async with store.transaction() as changes:
+        narrowed = await changes.narrow_credentials(system_user_id, app_id, permission, act.now_s)
+        for one in narrowed:
+            kind = EventKind.CREDENTIAL_NARROWED if one.left else EventKind.CREDENTIAL_REVOKED
+            told = {"credential_id": one.id} | ({"permissions": " ".join(names_of(one.left))} if one.left else {})
+            await changes.record(act.event(kind, app_id=app_id, **told))
+    return _told(system_user_id, app_id, len(narrowed), f"left without {permission.value}")
+
+
+def _told(system_user_id: SystemUserId, app_id: AppId, changed: int, done: str) -> Outcome:
+    what = f"caller tokens of system user {system_user_id} for app {app_id}"
+    return Outcome(bool(changed), f"{what}: {f'{changed} {done}' if changed else 'nothing to change'}")
 
 
 async def list_credentials(store: ChangeStore) -> Sequence[Credential]:

@@ -11,7 +11,7 @@ from multipartner.domain import world as w
 from multipartner.domain.events import Event
 from multipartner.domain.graph import SolutionNode
 from multipartner.domain.lifecycle import Step
-from multipartner.domain.model import AppId, BusinessId, CredentialId, Permissions, SolutionId, SystemUserId, Tenant
+from multipartner.domain.model import AppId, BusinessId, CredentialId, Permission, Permissions, SolutionId, SystemUserId, Tenant
 from multipartner.storage.ports import ResourceServerRecord, SealedKeyRecord, SigningKeyRecord
 
 
@@ -44,6 +44,13 @@ class Credential(msgspec.Struct, frozen=True):
     created_at_s: int
     expires_at_s: int | None = None
     revoked_at_s: int | None = None
+
+
+class Narrowed(msgspec.Struct, frozen=True):
+    """A caller token that lost a permission, and what it has left; with nothing left it is revoked."""
+
+    id: CredentialId
+    left: Permissions
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -169,6 +176,16 @@ class AccessChanges(Protocol):
 
     async def revoke_credential(self, credential_id: CredentialId, now_s: int) -> Effect:
         """Revoke a caller token."""
+        ...
+
+    async def revoke_credentials(self, system_user_id: SystemUserId, app_id: AppId, now_s: int) -> Sequence[CredentialId]:
+        """Revoke all caller tokens of a system user for an app; returns those that were not revoked yet."""
+        ...
+
+    async def narrow_credentials(
+        self, system_user_id: SystemUserId, app_id: AppId, permission: Permission, now_s: int
+    ) -> Sequence[Narrowed]:
+        """Take a permission out of all caller tokens of a system user for an app that have it and are not revoked."""
         ...
 
     async def credentials(self) -> Sequence[Credential]:

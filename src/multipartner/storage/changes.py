@@ -13,8 +13,9 @@ from multipartner.domain.events import Event
 from multipartner.domain.model import AppId, BusinessId, CredentialId, Permission, SolutionId, SystemUserId, Tenant
 from multipartner.storage import tables as t
 from multipartner.storage.backend import Database
-from multipartner.storage.change_ports import Changes, Credential, Effect, Fingerprint, Mark
+from multipartner.storage.change_ports import Changes, Credential, Effect, Fingerprint, Mark, Narrowed
 from multipartner.storage.ports import ResourceServerRecord, SealedKeyRecord, SigningKeyRecord
+from multipartner.storage.rows import permissions
 from multipartner.storage.solution_changes import SolutionRows
 from multipartner.storage.world_rows import mark_columns, permissions_text
 
@@ -88,6 +89,27 @@ class SqlChanges(SolutionRows):
     async def revoke_credential(self, credential_id: CredentialId, now_s: int) -> Effect:
         """See the port."""
         return await self._end(t.credential, credential_id, now_s)
+
+    async def revoke_credentials(self, system_user_id: SystemUserId, app_id: AppId, now_s: int) -> Sequence[CredentialId]:
+        """See the port."""
+        held = _held_by(system_user_id, app_id)
+        ended = sa.update(t.credential).where(*held).values(revoked_at_s=now_s).returning(t.credential.c.id)
+        return sorted(await self._connection.scalars(ended))
+
+    async def narrow_credentials(
+        self, system_user_id: SystemUserId, app_id: AppId, permission: Permission, now_s: int
+    ) -> Sequence[Narrowed]:
+        """See the port."""
+        c, held = t.credential.c, _held_by(system_user_id, app_id)
+        alone = sa.update(t.credential).where(*held, c.permissions == permission.value).values(revoked_at_s=now_s)
+        ended = await self._connection.scalars(alone.returning(c.id))
+        # Whole words, whatever others there are: a permission that this version does not know stays where it is.
+        left = sa.func.trim(sa.func.replace(sa.literal(" ") + c.permissions + " ", f" {permission.value} ", " "))
+        less = sa.update(t.credential).where(*held, c.permissions != left).values(permissions=left)
+        narrowed = await self._connection.execute(less.returning(c.id, c.permissions))
+        found = [Narrowed(credential_id, frozenset()) for credential_id in ended]
+        found += [Narrowed(row.id, permissions(row.permissions)) for row in narrowed]
+        return sorted(found, key=lambda changed: changed.id)
 
     async def credentials(self) -> Sequence[Credential]:
         """See the port."""
@@ -197,3 +219,9 @@ class SqlChanges(SolutionRows):
             return Effect.DONE
         exists = await self._connection.scalar(sa.select(sa.literal(1)).select_from(table).where(*row))
         return Effect.ALREADY if exists else Effect.UNKNOWN
+
+
+def _held_by(system_user_id: SystemUserId, app_id: AppId) -> tuple[sa.ColumnElement[bool], ...]:
+    """Say which caller tokens of a system user for an app still stand."""
+    c = t.credential.c
+    return c.system_user_id == system_user_id, c.app_id == app_id, c.revoked_at_s.is_(None)

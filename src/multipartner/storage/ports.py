@@ -63,12 +63,14 @@ class CallerRecord(msgspec.Struct, frozen=True, gc=False):
     revoked_at_s: int | None
     proof_required: bool
     app_secret_sealed: bytes
+    created_at_s: int
 
 
 class AppRecord(msgspec.Struct, frozen=True, gc=False):
     """An app as stored, with the limits in force."""
 
     app_id: AppId
+    name: str
     business_id: BusinessId
     suspended: bool
     proof_required: bool

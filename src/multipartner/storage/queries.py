@@ -34,6 +34,7 @@ CALLER: Final = (
         credential.c.mac_key_id,
         credential.c.expires_at_s,
         credential.c.revoked_at_s,
+        credential.c.created_at_s,
         app.c.proof_required,
         app.c.secret_sealed,
         app.c.calls_per_hour,
@@ -46,6 +47,7 @@ CALLER: Final = (
 
 APP: Final = sa.select(
     app.c.id,
+    app.c.name,
     app.c.business_id,
     app.c.status,
     app.c.proof_required,

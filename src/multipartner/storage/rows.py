@@ -45,9 +45,10 @@ def permissions(text: str) -> Permissions:
 
 def app_record(row: Row, limits: LimitDefaults) -> AppRecord:
     """Build the answer to `queries.APP`, with the limits in force."""
-    id_, business_id, status, proof, secret, per_app, per_business, connected = row
+    id_, name, business_id, status, proof, secret, per_app, per_business, connected = row
     return AppRecord(
         id_,
+        name,
         business_id,
         suspended=status != "ACTIVE",
         proof_required=bool(proof),
@@ -73,6 +74,7 @@ def caller_record(row: Row, limits: LimitDefaults) -> CallerRecord:
         mac_key_id,
         expires_at_s,
         revoked_at_s,
+        created_at_s,
         proof,
         secret,
         per_app,
@@ -95,6 +97,7 @@ def caller_record(row: Row, limits: LimitDefaults) -> CallerRecord:
         revoked_at_s=revoked_at_s,
         proof_required=bool(proof),
         app_secret_sealed=secret,
+        created_at_s=created_at_s,
     )
 
 

@@ -46,7 +46,7 @@ class _Read(msgspec.Struct, frozen=True):
 
 
 class Graph:
-    """`/{Version}/{id}` and `/{Version}/{id}/{edge}`."""
+    """`/{Version}/{id}`, `/{Version}/{id}/{edge}`, and the few of other shapes that `wire.graph_ask` knows."""
 
     def __init__(
         self, answering: Mapping[str, str], operations: Operations, management: Management, turn_away: TurningAway
@@ -91,6 +91,10 @@ class Graph:
         elif b"content-length" in named and not await has_no_body(receive, named[b"content-length"]):
             raise BodyRefused("", Reason.BODY_ON_GET)
         bearer, proof, in_query = credentials(found, named.get(b"authorization"), in_query="access_token" in query)
+        if operation.bearer is not None:
+            if bearer is not None:
+                raise ParameterRefused(Refusal(Reason.TWO_CREDENTIALS))
+            bearer, in_query = operation.bearer(Parameters(found)), True
         presented = Presented(
             arrival.trace_id,
             operation.id,
@@ -111,7 +115,7 @@ class Graph:
             more = _usage(entered.quota, entered.retry_after_s)
             return await self._refuse(send, presented, entered.viewer, entered.refusal, more)
         more = _usage(entered.quota, 0)
-        work = Work(presented, entered.viewer, read.parameters)
+        work = Work(presented, entered.viewer, read.parameters, place.item)
         try:
             body = await operation.run(work)
         except ParameterRefused as error:

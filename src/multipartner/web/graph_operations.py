@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from multipartner.domain.graph import Presented, Viewer
+from multipartner.domain.model import Secret
 from multipartner.domain.reasons import Refusal
 from multipartner.partnering.acting import Act
 from multipartner.wire.graph_ask import Parameters
@@ -16,6 +17,8 @@ class Work(msgspec.Struct, frozen=True):
     presented: Presented
     viewer: Viewer
     parameters: Parameters
+    item: str = ""
+    """What the path names behind its edge."""
 
     @property
     def act(self) -> Act:
@@ -27,12 +30,14 @@ class Operation(msgspec.Struct, frozen=True):
     """An operation of the contract, or one that guides or RFCs have beside it.
 
     `run` returns the body of the 200 or a refusal; it may raise ParameterRefused, ChangeRefused and StorageUnavailable.
+    `bearer` is for the one whose parameters themselves say who asks.
     """
 
     id: str
     parameters: frozenset[str]
     run: Callable[[Work], Awaitable[bytes | Refusal]]
+    bearer: Callable[[Parameters], Secret] | None = None
 
 
 Operations = dict[str, dict[str, Operation]]
-"""By the path's edge, then by method."""
+"""By the path's edge (see `wire.graph_ask.PathParser`), then by method."""

@@ -28,6 +28,7 @@ MAX_HEADER_BYTES = 8192
 MAX_HEADERS_BYTES = 16384
 
 _TOKEN_PATH = b"/access_token"
+_APP_TOKEN_PATH = b"/oauth/access_token"
 
 _ONCE = frozenset({b"host", b"authorization", b"content-length", b"content-type", b"transfer-encoding"})
 
@@ -148,7 +149,8 @@ class Guard:
 
     def _endpoint(self, raw_path: bytes) -> AccessToken | Graph:
         """Who answers where no fixed path does."""
-        return self._access_token if raw_path.endswith(_TOKEN_PATH) else self._graph
+        is_solutions = raw_path.endswith(_TOKEN_PATH) and not raw_path.endswith(_APP_TOKEN_PATH)
+        return self._access_token if is_solutions else self._graph
 
     async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -24,6 +24,7 @@ from multipartner.web.oauth_forms import (
 )
 from multipartner.web.observing import Observer
 from multipartner.web.refusing import TurningAway
+from multipartner.web.revocation import AUTH_METHODS, REVOCATION_PATH
 from multipartner.wire.ask import Arrival
 
 JWKS_PATH = "/.well-known/jwks.json"
@@ -74,6 +75,8 @@ class Metadata:
                 "jwks_uri": issuer + JWKS_PATH,
                 "introspection_endpoint": issuer + INTROSPECTION_PATH,
                 "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
+                "revocation_endpoint": issuer + REVOCATION_PATH,
+                "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
                 "response_types_supported": [],
                 "grant_types_supported": [],
                 "authorization_details_types_supported": ["whatsapp_business_account"],

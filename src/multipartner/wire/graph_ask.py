@@ -15,9 +15,15 @@ from multipartner.wire.ask import BAD_ESCAPE, ID_PATTERN, VERSION_PATTERN, beare
 
 CREDENTIALS: Final = frozenset({"access_token", "appsecret_proof"})
 
-_SHAPE: Final = re.compile(rb"/([^/]*)/([^/]*)(?:/([^/]*))?")
+ME: Final = "me"
+"""In place of a user's id: whoever the credential is of."""
+
+_WHOLE: Final = re.compile(rb"/([^/]*)(/.*)")
+_SHAPE: Final = re.compile(rb"/([^/]*)(?:/([^/]+)(?:/([^/]+))?)?")
 _VERSION: Final = re.compile(VERSION_PATTERN.encode())
 _ID: Final = re.compile(ID_PATTERN)
+_USER: Final = re.compile(rf"{ID_PATTERN}(\.{ID_PATTERN})?|{ME}")
+_OF_USERS: Final = "permissions"
 
 
 class ParameterRefused(Exception):  # noqa: N818 - a verdict
@@ -29,38 +35,56 @@ class ParameterRefused(Exception):  # noqa: N818 - a verdict
 
 
 class Place(msgspec.Struct, frozen=True):
-    """What a path names besides its edge. `version` is the one that answers."""
+    """What a path names besides its edge. `version` is the one that answers; `item` is what stands behind the edge."""
 
     version: str
     node_id: str
+    item: str = ""
 
 
 class PathParser:
-    """Reads paths for a list of served versions; `edges` are those that exist, "" for a node itself among them."""
+    """Reads paths for a list of served versions; `edges` are those that exist.
+
+    "" is a node itself, "/debug_token" an edge of no node, "permissions/{permission}" one with an item behind it.
+    """
 
     def __init__(self, answering: Mapping[str, str], edges: Collection[str]) -> None:
         self._answering = {asked.encode(): answered for asked, answered in answering.items()}
-        self._edges = {edge.encode(): edge for edge in edges}
+        self._of_none = {edge.encode(): edge for edge in edges if edge.startswith("/")}
+        self._with_item = {edge.partition("/{")[0].encode(): edge for edge in edges if "{" in edge}
+        self._edges = {edge.encode(): edge for edge in edges if not edge.startswith("/") and "{" not in edge}
 
     def __call__(self, raw_path: bytes) -> tuple[str, Place | Refusal]:
         """Parse a path as received: the edge that it has ("" for none), and the place or what is wrong with it.
 
         What is no path of ours is told before what is malformed.
         """
-        shape = _SHAPE.fullmatch(raw_path)
-        if shape is None or (shape[3] or b"") not in self._edges or shape[3] == b"":
+        whole = _WHOLE.fullmatch(raw_path)
+        if whole is None:
             return "", Refusal(Reason.UNKNOWN_PATH)
-        edge = self._edges[shape[3] or b""]
-        return edge, self._place(shape[1], shape[2].decode("latin-1"), edge)
+        of_none = self._of_none.get(whole[2])
+        if of_none is not None:
+            return of_none, self._bad_version(whole[1], of_none) or Place(self._answering[whole[1]], "")
+        shape = _SHAPE.fullmatch(whole[2])
+        if shape is None:
+            return "", Refusal(Reason.UNKNOWN_PATH)
+        edge = (self._with_item if shape[3] else self._edges).get(shape[2] or b"")
+        if edge is None:
+            return "", Refusal(Reason.UNKNOWN_PATH)
+        return edge, self._place(whole[1], shape[1].decode("latin-1"), edge, (shape[3] or b"").decode("latin-1"))
 
-    def _place(self, asked: bytes, node_id: str, edge: str) -> Place | Refusal:
+    def _bad_version(self, asked: bytes, edge: str) -> Refusal | None:
         if _VERSION.fullmatch(asked) is None:
             # Any two words have the shape of a node's path; of an edge's there are few, so that one was meant.
             return Refusal(Reason.MALFORMED_VERSION if edge else Reason.UNKNOWN_PATH)
-        version = self._answering.get(asked)
-        if version is None:
-            return Refusal(Reason.UNKNOWN_VERSION)
-        return Place(version, node_id) if _ID.fullmatch(node_id) else Refusal(Reason.MALFORMED_NODE_ID)
+        return None if asked in self._answering else Refusal(Reason.UNKNOWN_VERSION)
+
+    def _place(self, asked: bytes, node_id: str, edge: str, item: str) -> Place | Refusal:
+        refusal = self._bad_version(asked, edge)
+        if refusal is not None:
+            return refusal
+        is_id = (_USER if edge.startswith(_OF_USERS) else _ID).fullmatch(node_id)
+        return Place(self._answering[asked], node_id, item) if is_id else Refusal(Reason.MALFORMED_NODE_ID)
 
 
 def query_parameters(query: bytes, known: Collection[str]) -> dict[str, str]:
@@ -135,6 +159,10 @@ class Parameters:
     def needed_text(self, name: str) -> str:
         """A text that must be there."""
         return _needed(name, self.text(name))
+
+    def needed_secret(self, name: str) -> Secret:
+        """A text that must be there, and prints nowhere."""
+        return Secret(self.needed_text(name))
 
     def choice(self, name: str, choices: Collection[str]) -> str | None:
         """One of the contract's words."""

@@ -17,6 +17,11 @@ SHAPES: Final = MappingProxyType(
         "log_session_id": "must be a text of at most 500 characters",
         "reject_deactivation_request": "must be true",
         "access_token": "must be one text",
+        "input_token": "must be one text",
+        "permission": "must be whatsapp_business_management or whatsapp_business_messaging",
+        "grant_type": "must be client_credentials",
+        "client_id": _ID,
+        "client_secret": "must be one text",
         "appsecret_proof": "must be one text",
     }
 )

@@ -116,6 +116,7 @@ ROWS = MappingProxyType(
             "The business has not shared a WhatsApp Business Account with this solution, or has withdrawn it.",
         ),
         Reason.GRANT_REVOKED: _DENIED,
+        Reason.GRANT_INDIVISIBLE: Row(422, _METHOD, 100, "A granular token's permissions are revoked together, not one by one"),
         Reason.NOTHING_PERMITTED: _DENIED,
         Reason.PARTNER_APP_INVALID: _bad("Invalid parameter: partner_app_id names no app that can be invited"),
         Reason.MESSAGING_INVALID: _bad("Invalid permissions: exactly one partner must have MESSAGING"),

@@ -1,0 +1,114 @@
+"""`POST /oauth/revoke` (RFC 7009): an app ends a token that is for it.
+
+A granular token has no row of its own: every one of a window is the same bytes. So its grant is revoked, which is what it
+stands for (docs/decisions/0022).
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from multipartner.domain.graph import Presented, Viewer, ViewerKind
+from multipartner.domain.model import Secret
+from multipartner.domain.reasons import RULES, Reason, Refusal, Station
+from multipartner.issuing.inspect_token import Inspector
+from multipartner.issuing.introspect import StorageUnavailable
+from multipartner.issuing.management import Management, TurnedAway
+from multipartner.partnering import lives
+from multipartner.partnering.acting import Act, UnknownEntity
+from multipartner.partnering.credentials import revoke_credential
+from multipartner.partnering.solutions import ChangeStore
+from multipartner.web.asgi import Receive, Scope, Send, answer
+from multipartner.web.oauth_forms import (
+    OAuthRefused,
+    answer_headers,
+    basic_of,
+    form_of,
+    invalid_client,
+    invalid_request,
+    later,
+    must_post,
+    refuse_oauth,
+    token_in,
+)
+from multipartner.web.refusing import TurningAway
+from multipartner.wire.ask import Arrival
+
+REVOCATION_PATH: Final = "/oauth/revoke"
+AUTH_METHODS: Final = ("client_secret_basic", "client_secret_post")
+ROUTE: Final = "revoke"
+
+
+class Revocation:
+    """An endpoint of `web.guard.Route`."""
+
+    def __init__(self, management: Management, inspect: Inspector, store: ChangeStore, turn_away: TurningAway) -> None:
+        self._management = management
+        self._inspect = inspect
+        self._store = store
+        self._turn_away = turn_away
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival, named: Mapping[bytes, bytes]) -> None:
+        """Answer 200 without a body when the token is none any more, whether it ever was one or not; or an OAuth error."""
+        try:
+            must_post(scope["method"])
+            form = await form_of(receive, named)
+            token = Secret(token_in(form))
+            viewer = await self._client(form, arrival, named.get(b"authorization"))
+            await self._revoke(viewer, token, arrival)
+        except OAuthRefused as refused:
+            await refuse_oauth(send, self._turn_away, ROUTE, arrival, refused)
+            return
+        except StorageUnavailable as error:
+            away = later(503, Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error)))
+            await refuse_oauth(send, self._turn_away, ROUTE, arrival, away)
+            return
+        await answer(send, 200, answer_headers(arrival), b"")
+        self._turn_away.observer.counts[ROUTE, 200, None] += 1
+
+    async def _client(self, form: Mapping[str, str], arrival: Arrival, authorization: bytes | None) -> Viewer:
+        app_id, secret = client_in(form, authorization)
+        presented = Presented(
+            arrival.trace_id, ROUTE, "", "", bearer=None, proof=None, query_token=False, address=arrival.address, now=arrival.now
+        )
+        entered = await self._management.enter_client(presented, app_id, secret)
+        if isinstance(entered, TurnedAway):
+            raise _refused(entered)
+        return entered.viewer
+
+    async def _revoke(self, viewer: Viewer, token: Secret, arrival: Arrival) -> None:
+        found = await self._inspect(viewer.app_id, token, arrival.now)
+        # Nothing to do for what is no token any more, or another app's: told the same, so that nobody learns which it is.
+        if found is None or found.ended is not None:
+            return
+        if found.kind is ViewerKind.APP:
+            raise OAuthRefused(400, "unsupported_token_type", Refusal(Reason.CREDENTIAL_NOT_ENOUGH, found.kind.value))
+        act = Act(viewer.actor, arrival.now.wall_s, arrival.trace_id)
+        try:
+            if found.tenant is not None:
+                await lives.revoke_grant(self._store, act, found.tenant)
+            elif found.credential_id is not None:
+                await revoke_credential(self._store, act, found.credential_id)
+        except UnknownEntity:
+            return
+
+
+def client_in(form: Mapping[str, str], authorization: bytes | None) -> tuple[str, str]:
+    """Id and secret of the client, from the header or from the form, never from both; empty texts when there are none.
+
+    Raises OAuthRefused.
+    """
+    if authorization is None:
+        return form.get("client_id", ""), form.get("client_secret", "")
+    known = basic_of(authorization) or ("", "")
+    if "client_secret" in form or form.get("client_id", known[0]) != known[0]:
+        raise invalid_request("the client authenticates in two ways", Reason.TWO_CREDENTIALS)
+    return known
+
+
+def _refused(turned_away: TurnedAway) -> OAuthRefused:
+    refusal = turned_away.refusal
+    if refusal.reason is Reason.APP_SUSPENDED:
+        return OAuthRefused(400, "unauthorized_client", refusal)
+    if RULES[refusal.reason].station is Station.AUTHENTICATE:
+        return invalid_client(refusal, "revocation")
+    return later(429 if turned_away.retry_after_s else 503, refusal, turned_away.retry_after_s or 1)
