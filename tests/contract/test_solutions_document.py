@@ -6,8 +6,11 @@ import pytest
 
 from multipartner.domain.reasons import Reason
 from multipartner.web.graph_solutions import SolutionLife
+from multipartner.web.graph_tokens import TokenLife
 from multipartner.web.openapi import TOKEN_REASONS, document
-from multipartner.web.openapi_solutions import OPERATIONS, Described, reasons_of
+from multipartner.web.openapi_described import Described, names_in, reasons_of
+from multipartner.web.openapi_solutions import OPERATIONS
+from multipartner.web.openapi_tokens import TOKEN_OPERATIONS
 from published import needs_contract, operation_of, published, resolved
 
 OURS_ALONE = {"getSolutionPartners"}
@@ -74,15 +77,21 @@ def test_an_operation_is_answered_as_published(described: Described) -> None:
 
 def test_what_is_served_is_described() -> None:
     """Every operation that the service has stands in the document under its path and method, and no other one."""
+    operations = SolutionLife(None).operations() | TokenLife(None, None).operations()  # type: ignore[arg-type] # nothing is asked of them
     served = {
-        (operation.id, method.lower(), edge)
-        for edge, methods in SolutionLife(None).operations().items()  # type: ignore[arg-type] # nothing is asked of the store
+        (operation.id, method.lower(), edge, operation.parameters)
+        for edge, methods in operations.items()
         for method, operation in methods.items()
     }
 
-    assert served == {(described.id, described.method, described.edge) for described in OPERATIONS}
+    assert served == {
+        (told.id, told.method, told.edge, frozenset(names_in(told)) - {str(item["name"]) for item in told.items})
+        for told in (*OPERATIONS, *TOKEN_OPERATIONS)
+    }
 
 
 def test_every_reason_belongs_to_an_operation() -> None:
     """No refusal is left that no operation of the document tells of."""
-    assert {reason for described in OPERATIONS for reason in reasons_of(described)} | set(TOKEN_REASONS) == set(Reason)
+    assert {reason for described in (*OPERATIONS, *TOKEN_OPERATIONS) for reason in reasons_of(described)} | set(
+        TOKEN_REASONS
+    ) == set(Reason)

@@ -31,6 +31,10 @@ REACHED_BY_SOLUTIONS: dict[Reason, tuple[Callable[[Companies], Reply], str]] = {
     Reason.CREDENTIAL_NOT_ENOUGH: (lambda c: c.call(_granular(c), "POST", f"{SOLUTION}/accept"), ""),
     Reason.APP_NOT_CALLERS: (lambda c: c.call("stranger", "POST", CREATE, PROPOSAL), ""),
     Reason.NODE_UNKNOWN: (lambda c: c.call(_granular(c), "GET", NOBODY), ""),
+    Reason.GRANT_INDIVISIBLE: (
+        lambda c: c.call(_granular(c), "DELETE", "me/permissions/whatsapp_business_messaging"),
+        "",
+    ),
     Reason.PARTNER_APP_INVALID: (lambda c: c.call("owner", "POST", CREATE, PROPOSAL | {"partner_app_id": NOBODY}), ""),
     Reason.MESSAGING_INVALID: (lambda c: c.call("owner", "POST", CREATE, PROPOSAL | {"owner_permissions": []}), ""),
     Reason.TOO_MANY_INVITATIONS: (_too_many, ""),

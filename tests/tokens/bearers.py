@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from deployment import DemoDeployment
 from multipartner.crypto.credentials import appsecret_proof
+from multipartner.domain.model import AppId
 from serving import OWNER_APP, PARTNER_APP, SHARING, SOLUTION, STRANGER_APP
 from solutions.companies import FORM, Companies, Reply
 
@@ -20,7 +21,7 @@ class Bearers(Companies):
 
     def __init__(self, demo: DemoDeployment, runner: asyncio.Runner, **settings: Any) -> None:
         super().__init__(demo, runner, **settings)
-        self.secrets = {name: demo.secrets[app].reveal() for name, app in APPS.items()}
+        self.secrets = {name: demo.secrets[AppId(app)].reveal() for name, app in APPS.items()}
 
     def app_token(self, who: str) -> str:
         return f"{APPS[who]}|{self.secrets[who]}"

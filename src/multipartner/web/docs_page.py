@@ -12,8 +12,11 @@ import multipartner
 from multipartner.domain.reasons import RULES, Reason, Station
 from multipartner.web import openapi
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH
+from multipartner.web.openapi_described import Described, names_in, reasons_of
 from multipartner.web.openapi_schemas import HEADERS
-from multipartner.web.openapi_solutions import OPERATIONS, Described, names_in, reasons_of
+from multipartner.web.openapi_solutions import OPERATIONS
+from multipartner.web.openapi_tokens import TOKEN_OPERATIONS
+from multipartner.web.revocation import REVOCATION_PATH
 from multipartner.web.snippets import SNIPPETS
 from multipartner.wire import refusals
 
@@ -53,6 +56,8 @@ class Page:
             "refusals": "".join(_status(status) for status in openapi.STATUSES),
             "precedence": _precedence(),
             "solutions": "".join(map(_described, OPERATIONS)),
+            "tokens": "".join(map(_described, TOKEN_OPERATIONS)),
+            "revoke": escape(_revoke(issuer)),
             "introspect": escape(_introspect(issuer)),
             "key_set": escape(f"curl {issuer}{JWKS_PATH}"),
             "versions": ", ".join(f"<code>{escape(version)}</code>" for version in versions),
@@ -149,3 +154,7 @@ def _prose(text: str) -> str:
 
 def _introspect(issuer: str) -> str:
     return f'curl --user "$SERVER_ID:$SERVER_SECRET" \\\n  --data-urlencode "token=$TOKEN" \\\n  {issuer}{INTROSPECTION_PATH}'
+
+
+def _revoke(issuer: str) -> str:
+    return f'curl --user "$APP_ID:$APP_SECRET" \\\n  --data-urlencode "token=$TOKEN" \\\n  {issuer}{REVOCATION_PATH}'

@@ -13,10 +13,14 @@ import multipartner
 from multipartner.domain.reasons import RULES, Reason, Station
 from multipartner.web import openapi_schemas as schemas
 from multipartner.web.asgi import Receive, Scope, Send, answer
-from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH
 from multipartner.web.observing import Observer
-from multipartner.web.openapi_schemas import TEXT, Json, object_of
-from multipartner.web.openapi_solutions import solution_paths, solution_schemas
+from multipartner.web.openapi_described import TAG, paths_of
+from multipartner.web.openapi_oauth import TAG as VERIFICATION
+from multipartner.web.openapi_oauth import oauth_paths
+from multipartner.web.openapi_schemas import TEXT, Json, object_of, refer
+from multipartner.web.openapi_solutions import OPERATIONS, solution_schemas
+from multipartner.web.openapi_tokens import TAG as TOKENS
+from multipartner.web.openapi_tokens import TOKEN_OPERATIONS, token_schemas
 from multipartner.wire import refusals
 from multipartner.wire.ask import ID_PATTERN, VERSION_PATTERN, Arrival
 
@@ -61,6 +65,7 @@ ELSEWHERE: Final = frozenset(
         Reason.NO_SUCH_REQUEST,
         Reason.STATUS_FORBIDS,
         Reason.FIELDS_UNAVAILABLE,
+        Reason.GRANT_INDIVISIBLE,
     }
 )
 """What the token operation is never refused for."""
@@ -100,15 +105,14 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
         },
         "servers": [{"url": issuer}],
         "tags": [
-            {"name": "Multi-Partner Solutions", "description": "What partners call: the token, and the solution's life."},
-            {"name": "Verification", "description": "What resource servers use to check a granular token."},
+            {"name": TAG, "description": "What partners call: the token, and the solution's life."},
+            {"name": TOKENS, "description": "How apps inspect and revoke what they hold."},
+            {"name": VERIFICATION, "description": "What resource servers use to check a granular token."},
         ],
         "paths": {
             OPERATION_PATH: {"get": _operation()},
-            **solution_paths(refusal_answer),
-            INTROSPECTION_PATH: {"post": _introspection()},
-            JWKS_PATH: {"get": _key_set()},
-            METADATA_PATH: {"get": _metadata()},
+            **paths_of((*OPERATIONS, *TOKEN_OPERATIONS), refusal_answer),
+            **oauth_paths(),
         },
         "components": {
             "securitySchemes": {
@@ -116,6 +120,11 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "A system user's caller token; it must carry `whatsapp_business_management`.",
+                },
+                "appSecret": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "An app's id and secret.",
                 },
                 "resourceServer": {
                     "type": "http",
@@ -128,6 +137,7 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
                 "WhatsAppBusinessSolutionAccessToken": schemas.access_token(),
                 "GraphAPIError": schemas.graph_error(),
                 **solution_schemas(),
+                **token_schemas(),
                 "OAuthError": object_of({"error": {**TEXT, "description": "RFC 6749, section 5.2."}}, ["error"]),
                 "Introspection": schemas.introspection(),
                 "KeySet": schemas.key_set(),
@@ -144,7 +154,7 @@ def _operation() -> Json:
             "Returns the token that stands for what the customer shares with this solution, cut down to what the caller, the "
             "solution and the customer's consent all allow. Asking again within the same window returns the same bytes."
         ),
-        "tags": ["Multi-Partner Solutions"],
+        "tags": [TAG],
         "security": [{"bearerAuth": []}],
         "parameters": [
             _parameter("Version", "path", VERSION_PATTERN, EXAMPLE_VERSION, "The Graph API version to answer as."),
@@ -177,7 +187,7 @@ def _token_answer() -> Json:
     names = ("facebook-api-version", "x-fb-request-id", "x-app-usage", "x-business-use-case-usage")
     return {
         "description": "The granular token, with at least half of its life left.",
-        "headers": _refer(*names, "Cache-Control", "Vary", "Referrer-Policy"),
+        "headers": refer(*names, "Cache-Control", "Vary", "Referrer-Policy"),
         "content": {
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/WhatsAppBusinessSolutionAccessToken"},
@@ -193,7 +203,7 @@ def refusal_answer(status: int, among: Collection[Reason]) -> Json:
     names += {401: ["WWW-Authenticate"], 405: ["Allow"], 429: ["Retry-After", "x-app-usage"]}.get(status, [])
     return {
         "description": STATUSES[status],
-        "headers": _refer(*names),
+        "headers": refer(*names),
         "content": {
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/GraphAPIError"},
@@ -208,74 +218,6 @@ def refusal_answer(status: int, among: Collection[Reason]) -> Json:
             }
         },
     }
-
-
-def _introspection() -> Json:
-    def refused(description: str, *headers: str) -> Json:
-        return _answer(description, "OAuthError", *headers)
-
-    return {
-        "operationId": "introspectToken",
-        "summary": "Ask whether a granular token is good now (RFC 7662)",
-        "tags": ["Verification"],
-        "security": [{"resourceServer": []}],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/x-www-form-urlencoded": {
-                    "schema": object_of({"token": TEXT, "token_type_hint": TEXT}, ["token"]),
-                }
-            },
-        },
-        "responses": {
-            "200": _answer("`active` and, if it is, what the token is good for.", "Introspection", "Cache-Control"),
-            "400": refused("Not a form with one `token`."),
-            "401": refused("Not a registered resource server's credential.", "WWW-Authenticate"),
-            "429": refused("Too many failed authentications from this address.", "Retry-After"),
-            "503": refused("Nobody can tell right now.", "Retry-After"),
-        },
-    }
-
-
-def _key_set() -> Json:
-    return {
-        "operationId": "getKeySet",
-        "summary": "Public keys that verify granular tokens (RFC 7517)",
-        "tags": ["Verification"],
-        "security": [],
-        "responses": {
-            "200": _answer("Every key that a token in force may be signed with.", "KeySet", "Cache-Control"),
-            "503": _answer("The keys cannot be read right now; the list is empty.", "KeySet", "Retry-After"),
-        },
-    }
-
-
-def _metadata() -> Json:
-    names = ("issuer", "jwks_uri", "introspection_endpoint")
-    return {
-        "operationId": "getAuthorizationServerMetadata",
-        "summary": "Where the other endpoints are (RFC 8414)",
-        "tags": ["Verification"],
-        "security": [],
-        "responses": {
-            "200": {
-                "description": "Issuer and endpoints, as configured.",
-                "content": {
-                    "application/json": {"schema": object_of({n: {**TEXT, "format": "uri"} for n in names}, list(names))}
-                },
-            }
-        },
-    }
-
-
-def _answer(description: str, schema: str, *headers: str) -> Json:
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    described: Json = {"description": description, "content": content}
-    return {**described, "headers": _refer(*headers)} if headers else described
-
-
-def _refer(*names: str) -> Json:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 class OpenApi:

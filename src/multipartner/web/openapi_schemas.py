@@ -28,6 +28,11 @@ def headers() -> Json:
     return {name: {"description": text, "schema": TEXT} for name, text in HEADERS.items()}
 
 
+def refer(*names: str) -> Json:
+    """Refer to response headers by name."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
 def object_of(properties: Mapping[str, object], required: Sequence[str]) -> Json:
     """Describe an object."""
     return {"type": "object", "required": list(required), "properties": dict(properties)}

@@ -18,11 +18,14 @@ CREDENTIALS: Final = frozenset({"access_token", "appsecret_proof"})
 ME: Final = "me"
 """In place of a user's id: whoever the credential is of."""
 
+USER_PATTERN: Final = rf"({ID_PATTERN}(\.{ID_PATTERN})?|{ME})"
+"""A system user's id, or the subject of a granular token: `business.app`."""
+
 _WHOLE: Final = re.compile(rb"/([^/]*)(/.*)")
 _SHAPE: Final = re.compile(rb"/([^/]*)(?:/([^/]+)(?:/([^/]+))?)?")
 _VERSION: Final = re.compile(VERSION_PATTERN.encode())
 _ID: Final = re.compile(ID_PATTERN)
-_USER: Final = re.compile(rf"{ID_PATTERN}(\.{ID_PATTERN})?|{ME}")
+_USER: Final = re.compile(USER_PATTERN)
 _OF_USERS: Final = "permissions"
 
 
