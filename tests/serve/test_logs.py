@@ -45,6 +45,8 @@ def test_credentials_are_hidden_wherever_they_stand(secret: str, before: str, af
         "Authorization: Bearer s3cr3t",
         "authorization: basic s3cr3t==",
         "token=s3cr3t",
+        "GET /v23.0/debug_token?input_token=123|s3cr3t&fields=app_id",
+        "input_token=123%7Cs3cr3t",
     ],
 )
 def test_named_secrets_are_hidden(text: str) -> None:
