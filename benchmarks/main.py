@@ -14,6 +14,7 @@ from benchmarks import (
     rows_limits,
     rows_oidc,
     rows_postgres,
+    rows_revocation,
     rows_scale,
     rows_sockets,
     rows_start,
@@ -39,14 +40,15 @@ ON_LARGE: dict[str, Row] = {
     "minting": rows_sockets.minting,
     "postgres": rows_postgres.against_sqlite,
     "oidc": rows_oidc.against_oidc,
+    "revocation": rows_revocation.at_once,
     "scale": rows_scale.scale,
     "memory": rows_scale.memory,
     "start": rows_start.start,
     "costs": rows_costs.costs,
 }
 ORDER = (
-    *("in-process", "warm", "minting", "oidc", "scale", "memory", "statements", "changes", "start", "flood", "limits"),
-    *("costs", "postgres"),
+    *("in-process", "warm", "minting", "oidc", "scale", "memory", "statements", "changes", "revocation", "start", "flood"),
+    *("limits", "costs", "postgres"),
 )
 
 
