@@ -6,7 +6,7 @@ import msgspec
 
 from multipartner.domain.events import RefusalRecord
 from multipartner.domain.graph import Presented, Viewer
-from multipartner.domain.model import Permission, names_of
+from multipartner.domain.model import Permission, Secret, names_of
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.grants import Grants
 from multipartner.issuing.limits import Limiter, Quota
@@ -46,9 +46,9 @@ class Management:
         """
         return await self._enter(presented, self._viewers)
 
-    async def enter_client(self, presented: Presented, app_id: str, secret: str) -> Entered | TurnedAway:
+    async def enter_client(self, presented: Presented, app_id: str, secret: Secret) -> Entered | TurnedAway:
         """Let an app in that comes as an OAuth client, with its secret instead of a token."""
-        return await self._enter(presented, lambda _: self._viewers.client(app_id, secret))
+        return await self._enter(presented, lambda asking: self._viewers.client(asking, app_id, secret))
 
     async def _enter(
         self, presented: Presented, who: Callable[[Presented], Awaitable[Authenticated | Refusal]]

@@ -73,12 +73,14 @@ class Viewers:
             return app
         return self._check_proof(presented, text, app) or _as_app(app)
 
-    async def client(self, app_id: str, secret: str) -> Authenticated | Refusal:
+    async def client(self, presented: Presented, app_id: str, secret: Secret) -> Authenticated | Refusal:
         """Say which app comes as an OAuth client with its secret, or refuse: the secret itself is all the proof there can be.
 
         Raises StorageUnavailable.
         """
-        app = await self._app_tokens.authenticated(app_id, secret)
+        if presented.query_token and not self._authenticate.accepts_query_token:
+            return Refusal(Reason.CALLER_IN_QUERY)
+        app = await self._app_tokens.authenticated(app_id, secret.reveal())
         return Refusal(Reason.APP_TOKEN_INVALID) if app is None else _as_app(app)
 
     async def _with_granular_token(self, presented: Presented, text: str) -> Authenticated | Refusal:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from multipartner.domain.graph import Presented, Viewer
+from multipartner.domain.model import Secret
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.issuing.introspect import StorageUnavailable
 from multipartner.issuing.limits import Quota
@@ -43,6 +44,7 @@ class _Read(msgspec.Struct, frozen=True):
 
     presented: Presented
     parameters: Parameters
+    client: tuple[str, Secret] | None = None
 
 
 class Graph:
@@ -91,10 +93,10 @@ class Graph:
         elif b"content-length" in named and not await has_no_body(receive, named[b"content-length"]):
             raise BodyRefused("", Reason.BODY_ON_GET)
         bearer, proof, in_query = credentials(found, named.get(b"authorization"), in_query="access_token" in query)
-        if operation.bearer is not None:
-            if bearer is not None:
-                raise ParameterRefused(Refusal(Reason.TWO_CREDENTIALS))
-            bearer, in_query = operation.bearer(Parameters(found)), True
+        client = None
+        if operation.client is not None:
+            # SDKs send their usual token and its proof along; the Graph API does not look at them here either.
+            client, bearer, proof, in_query = operation.client(Parameters(found)), None, None, True
         presented = Presented(
             arrival.trace_id,
             operation.id,
@@ -106,11 +108,14 @@ class Graph:
             arrival.address,
             arrival.now,
         )
-        return _Read(presented, Parameters(found))
+        return _Read(presented, Parameters(found), client)
 
     async def _answer(self, send: Send, operation: Operation, place: Place, read: _Read) -> None:
         presented = read.presented
-        entered = await self._management.enter(presented)
+        if read.client is None:
+            entered = await self._management.enter(presented)
+        else:
+            entered = await self._management.enter_client(presented, *read.client)
         if isinstance(entered, TurnedAway):
             more = _usage(entered.quota, entered.retry_after_s)
             return await self._refuse(send, presented, entered.viewer, entered.refusal, more)

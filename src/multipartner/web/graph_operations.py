@@ -30,13 +30,13 @@ class Operation(msgspec.Struct, frozen=True):
     """An operation of the contract, or one that guides or RFCs have beside it.
 
     `run` returns the body of the 200 or a refusal; it may raise ParameterRefused, ChangeRefused and StorageUnavailable.
-    `bearer` is for the one whose parameters themselves say who asks.
+    `client` is for the one whose parameters themselves say which app asks: id and secret.
     """
 
     id: str
     parameters: frozenset[str]
     run: Callable[[Work], Awaitable[bytes | Refusal]]
-    bearer: Callable[[Parameters], Secret] | None = None
+    client: Callable[[Parameters], tuple[str, Secret]] | None = None
 
 
 Operations = dict[str, dict[str, Operation]]

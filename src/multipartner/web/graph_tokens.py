@@ -27,7 +27,7 @@ class TokenLife:
         """All of them, by edge and method."""
         return {
             "/debug_token": {"GET": Operation("debugToken", frozenset({"input_token", "fields"}), self.debug)},
-            "/oauth/access_token": {"GET": Operation("getAppAccessToken", _CLIENT, self.app_token, _app_bearer)},
+            "/oauth/access_token": {"GET": Operation("getAppAccessToken", _CLIENT, self.app_token, _client_in)},
             "permissions": {"DELETE": Operation("deletePermissions", frozenset(), self.delete_all)},
             "permissions/{permission}": {"DELETE": Operation("deletePermission", frozenset(), self.delete_one)},
         }
@@ -43,9 +43,9 @@ class TokenLife:
         return wire.inspected(await self._inspect(work.viewer.app_id, text, work.presented.now), names)
 
     async def app_token(self, work: Work) -> bytes | Refusal:
-        """`GET /oauth/access_token`: the app was let in with the very token that it asks for."""
-        bearer = work.presented.bearer
-        return Refusal(Reason.CALLER_MISSING) if bearer is None else wire.app_token(bearer.reveal())
+        """`GET /oauth/access_token`: the app was let in with what its token is made of."""
+        app_id, secret = _client_in(work.parameters)
+        return wire.app_token(f"{app_id}|{secret.reveal()}")
 
     async def delete_all(self, work: Work) -> bytes | Refusal:
         """`DELETE /{User-ID}/permissions`: what whoever asks stands for ends with the answer."""
@@ -75,11 +75,10 @@ class TokenLife:
 _CLIENT: Final = frozenset({"client_id", "client_secret", "grant_type"})
 
 
-def _app_bearer(given: Parameters) -> Secret:
-    """The app token that id and secret make."""
+def _client_in(given: Parameters) -> tuple[str, Secret]:
     if given.needed_text("grant_type") != _GRANT_TYPE:
         raise ParameterRefused(Refusal(Reason.INVALID_PARAMETER, fact="grant_type", parameter="grant_type"))
-    return Secret(f"{given.needed_id('client_id')}|{given.needed_secret('client_secret').reveal()}")
+    return given.needed_id("client_id"), given.needed_secret("client_secret")
 
 
 def _not_oneself(work: Work) -> Refusal | None:

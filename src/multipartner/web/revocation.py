@@ -70,7 +70,7 @@ class Revocation:
         presented = Presented(
             arrival.trace_id, ROUTE, "", "", bearer=None, proof=None, query_token=False, address=arrival.address, now=arrival.now
         )
-        entered = await self._management.enter_client(presented, app_id, secret)
+        entered = await self._management.enter_client(presented, app_id, Secret(secret))
         if isinstance(entered, TurnedAway):
             raise _refused(entered)
         return entered.viewer
