@@ -12,7 +12,7 @@ from multipartner.wire.graph_ask import PathParser, Place
 EDGES = ("", "partners", "accept", "/debug_token", "/oauth/access_token", "permissions", "permissions/{permission}")
 PARSE = PathParser({"v22.0": "v22.0", "v20.0": "v22.0"}, EDGES)
 _SERVED = re.compile(
-    rb"/v2[02]\.0(/[0-9]+(/partners|/accept)?|/debug_token|/oauth/access_token"
+    rb"(/v2[02]\.0)?(/debug_token|/oauth/access_token)|/v2[02]\.0(/[0-9]+(/partners|/accept)?"
     rb"|/([0-9]+(\.[0-9]+)?|me)/permissions(/[^/]+)?)"
 )
 
@@ -35,6 +35,7 @@ def test_a_path_is_served_or_refused(raw_path: bytes) -> None:
         (b"/v22.0/1", "", "1", ""),
         (b"/v20.0/1/partners", "partners", "1", ""),
         (b"/v22.0/debug_token", "/debug_token", "", ""),
+        (b"/debug_token", "/debug_token", "", ""),
         (b"/v22.0/oauth/access_token", "/oauth/access_token", "", ""),
         (b"/v22.0/me/permissions", "permissions", "me", ""),
         (b"/v22.0/12.3/permissions", "permissions", "12.3", ""),
@@ -49,10 +50,10 @@ def test_a_served_path_names_node_and_item(raw_path: bytes, edge: str, node_id: 
 @pytest.mark.parametrize(
     ("raw_path", "reason"),
     [
-        (b"/x/debug_token", Reason.MALFORMED_VERSION),
+        (b"/x/debug_token", Reason.UNKNOWN_PATH),
+        (b"/x/1/partners", Reason.MALFORMED_VERSION),
         (b"/v1.0/debug_token", Reason.UNKNOWN_VERSION),
         (b"/v22.0/debug_token/", Reason.UNKNOWN_PATH),
-        (b"/debug_token", Reason.UNKNOWN_PATH),
         (b"/v22.0/1/debug_token", Reason.UNKNOWN_PATH),
         (b"/v22.0/me", Reason.MALFORMED_NODE_ID),
         (b"/v22.0/1/partners/x", Reason.UNKNOWN_PATH),

@@ -77,9 +77,14 @@ class Described(msgspec.Struct, frozen=True):
         return f"/{{Version}}/{{{self.node}}}" + (f"/{self.edge}" if self.edge else "")
 
 
-def paths_of(operations: Iterable[Described], refusal_answer: Callable[[int, Collection[Reason]], Json]) -> dict[str, Json]:
-    """Describe operations by path; `refusal_answer` describes a status by the reasons that lead to it."""
-    return {operation.path: {operation.method: _operation(operation, refusal_answer)} for operation in operations}
+def paths_of(
+    operations: Iterable[Described], refusal_answer: Callable[[int, Collection[Reason]], Json]
+) -> dict[str, dict[str, Json]]:
+    """Describe operations by path and method; `refusal_answer` describes a status by the reasons that lead to it."""
+    paths: dict[str, dict[str, Json]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation, refusal_answer)
+    return paths
 
 
 def reasons_of(operation: Described) -> tuple[Reason, ...]:

@@ -12,8 +12,8 @@ from multipartner.wire.inspected import TYPES
 
 TAG: Final = "Tokens"
 
-_VERSION: Final = (Reason.MALFORMED_VERSION, Reason.BODY_ON_GET)
-_MINE: Final = (*_VERSION, Reason.CREDENTIAL_NOT_ENOUGH, Reason.NODE_UNKNOWN)
+_ASKED: Final = (Reason.BODY_ON_GET, Reason.MISSING_PARAMETER, Reason.INVALID_PARAMETER)
+_MINE: Final = (Reason.MALFORMED_VERSION, Reason.BODY_ON_GET, Reason.CREDENTIAL_NOT_ENOUGH, Reason.NODE_UNKNOWN)
 
 
 def _asked(name: str, description: str, schema: Json, where: str = "query") -> Json:
@@ -29,7 +29,13 @@ TOKEN_OPERATIONS: Final = (
         "An app's callers, or the app itself with its app token, about tokens for this app. Of any other token the answer is "
         "that of a text that never was a token.",
         "InspectedToken",
-        (*_VERSION, Reason.MISSING_PARAMETER, Reason.INVALID_PARAMETER, Reason.CREDENTIAL_NOT_ENOUGH, Reason.FIELDS_UNAVAILABLE),
+        (
+            Reason.BODY_ON_GET,
+            Reason.MISSING_PARAMETER,
+            Reason.INVALID_PARAMETER,
+            Reason.CREDENTIAL_NOT_ENOUGH,
+            Reason.FIELDS_UNAVAILABLE,
+        ),
         node="",
         takes_fields=True,
         default_fields="all members of `data`",
@@ -69,7 +75,7 @@ TOKEN_OPERATIONS: Final = (
         "For SDKs that ask for it: the answer is `{app-id}|{app-secret}`. The secret comes in the query, so it is refused where "
         "`accept_query_token` is off.",
         "AppToken",
-        (*_VERSION, Reason.MISSING_PARAMETER, Reason.INVALID_PARAMETER),
+        _ASKED,
         node="",
         query=(
             _asked("client_id", "The app.", {**TEXT, "pattern": f"^{ID_PATTERN}$"}),

@@ -48,7 +48,9 @@ class Place(msgspec.Struct, frozen=True):
 class PathParser:
     """Reads paths for a list of served versions; `edges` are those that exist.
 
-    "" is a node itself, "/debug_token" an edge of no node, "permissions/{permission}" one with an item behind it.
+    "" is a node itself, "permissions/{permission}" an edge with an item behind it. One that begins with a slash, such as
+    "/debug_token", is of no node, and its node_id is empty; it is served without a version too, as the oldest one (facts:
+    graph-wire 6, B).
     """
 
     def __init__(self, answering: Mapping[str, str], edges: Collection[str]) -> None:
@@ -62,6 +64,8 @@ class PathParser:
 
         What is no path of ours is told before what is malformed.
         """
+        if raw_path in self._of_none:
+            return self._of_none[raw_path], Place(next(iter(self._answering.values())), "")
         whole = _WHOLE.fullmatch(raw_path)
         if whole is None:
             return "", Refusal(Reason.UNKNOWN_PATH)
@@ -78,8 +82,8 @@ class PathParser:
 
     def _bad_version(self, asked: bytes, edge: str) -> Refusal | None:
         if _VERSION.fullmatch(asked) is None:
-            # Any two words have the shape of a node's path; of an edge's there are few, so that one was meant.
-            return Refusal(Reason.MALFORMED_VERSION if edge else Reason.UNKNOWN_PATH)
+            # Any two words have the shape of a node's path; of a node's edge's there are few, so that one was meant.
+            return Refusal(Reason.MALFORMED_VERSION if edge and not edge.startswith("/") else Reason.UNKNOWN_PATH)
         return None if asked in self._answering else Refusal(Reason.UNKNOWN_VERSION)
 
     def _place(self, asked: bytes, node_id: str, edge: str, item: str) -> Place | Refusal:
