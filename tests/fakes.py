@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
@@ -34,12 +35,14 @@ from multipartner.issuing.app_tokens import AppTokens
 from multipartner.issuing.authenticate import Authenticator, MacKeys
 from multipartner.issuing.corridor import Corridor, Stations
 from multipartner.issuing.grants import Grants
+from multipartner.issuing.inspect_token import Inspector
 from multipartner.issuing.introspect import Introspector
 from multipartner.issuing.issue import Issuer, Issuing
 from multipartner.issuing.keyring import KeyRing
 from multipartner.issuing.limits import Limiter
 from multipartner.issuing.management import Management
 from multipartner.issuing.viewers import Viewers
+from multipartner.storage.change_ports import Changes, ChangeStore
 from multipartner.storage.ports import (
     AppRecord,
     CallerRecord,
@@ -58,6 +61,7 @@ from multipartner.web.guard import Guard, Route, Surroundings
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, Introspection, KeySet
 from multipartner.web.observing import Observer, Seen
 from multipartner.web.refusing import TurningAway
+from multipartner.web.revocation import REVOCATION_PATH, Revocation
 from multipartner.wire.answer import render
 from multipartner.wire.versions import answering
 
@@ -288,6 +292,19 @@ class MemoryTrail:
         self.refusals.append(record)
 
 
+class Unwritable:
+    """A store for changes that is away."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Changes]:
+        raise StorageUnavailable("nothing can be written in memory")
+
+    def reading(self) -> AbstractAsyncContextManager[Changes]:
+        raise StorageUnavailable("nothing can be read in memory")
+
+
+UNWRITABLE: ChangeStore = Unwritable()
+
+
 class Reply(msgspec.Struct):
     """One HTTP answer, in process."""
 
@@ -323,21 +340,22 @@ class InProcess:
         self.introspector = Introspector(store, self.grants, self.ring, mac_keys, names)
         self.observer = Observer(self.seen.append, 0)
         turn_away = TurningAway(self.observer, self.trail.refused)
+        app_tokens = AppTokens(store, store.master)
+        viewers = Viewers(store, store.master, authenticate, self.introspector, app_tokens)
+        management = Management(self.grants, viewers, self.limiter, self.trail)
+        inspector = Inspector(store, authenticate, self.introspector, app_tokens)
+        # What companies do with solutions and tokens needs a database: tests/solutions and tests/tokens have it.
+        revocation = Revocation(management, inspector, UNWRITABLE, turn_away)
         routes = (
             Route(JWKS_PATH.encode(), ("GET",), KeySet(self.grants, self.ring, self.observer)),
-            Route(
-                INTROSPECTION_PATH.encode(),
-                (),
-                Introspection(self.introspector, self.limiter, turn_away),
-            ),
+            Route(INTROSPECTION_PATH.encode(), (), Introspection(self.introspector, self.limiter, turn_away)),
+            Route(REVOCATION_PATH.encode(), (), revocation),
         )
         surroundings = Surroundings(
             turn_away, Addresses(options.get("trusted_proxies", ())), self.errors.append, lambda: self.now
         )
         access_token = AccessToken(answering(VERSIONS), self.corridor, turn_away, 1000)
-        # What companies do with solutions needs a database: tests/solutions has it.
-        viewers = Viewers(store, store.master, authenticate, self.introspector, AppTokens(store, store.master))
-        graph = Graph(answering(VERSIONS), {}, Management(self.grants, viewers, self.limiter, self.trail), turn_away)
+        graph = Graph(answering(VERSIONS), {}, management, turn_away)
         self.app = Guard(access_token, graph, routes, surroundings, _no_lifespan)
 
     def turn(self, seconds: int) -> None:

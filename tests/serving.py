@@ -57,10 +57,13 @@ class Connection:
         self._http = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=15)
 
     def get(self, path: str, token: str | None = None, **headers: str) -> Answer:
+        return self.send("GET", path, token, **headers)
+
+    def send(self, method: str, path: str, token: str | None = None, body: str | None = None, **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
             named["Authorization"] = f"Bearer {token}"
-        self._http.request("GET", path, headers=named)
+        self._http.request(method, path, body, named)
         answer = self._http.getresponse()
         return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deployment import DemoDeployment
+from multipartner.domain.model import AppId
 from serving import (
     OWNER_APP,
     OWNER_USER,
@@ -84,6 +85,34 @@ def test_command_line_is_obeyed_by_the_next_request_of_every_worker(demo: DemoDe
 
         assert {a.status for a in after("credential", "revoke", token.split("_")[1])[1]} == {401}
         assert {c.get(grant, other).status for c in connections} == {200}
+
+
+def test_a_revocation_over_http_is_obeyed_by_the_next_request_of_every_worker(demo: DemoDeployment) -> None:
+    """Attacks 41, 46: once one worker has answered that a token is given up or revoked, no worker takes or gives one."""
+    token = demo.caller_token(OWNER_USER, OWNER_APP)
+    client = f"client_id={OWNER_APP}&client_secret={demo.secrets[AppId(OWNER_APP)].reveal()}"
+    first, second, solution = path_of(SHARING), path_of(SHARING_TOO), f"/v23.0/{SOLUTION}"
+    with serving(demo, workers=WORKERS, calls_per_hour=MANY, calls_per_business_per_hour=MANY) as served, ExitStack() as stack:
+        connections = _connected(stack, served, (first, second), token)
+        granular = [connections[0].get(path, token).json["access_token"] for path in (first, second)]
+        assert {c.get(solution, held).status for c in connections for held in granular} == {200}
+
+        assert connections[0].send("DELETE", "/v23.0/me/permissions", granular[0]).json == {"success": True}
+
+        assert {(c.get(first, token).status, c.get(f"/v23.0/{SOLUTION}", granular[0]).status) for c in connections} == {
+            (403, 401)
+        }
+        form = f"token={granular[1]}&{client}"
+        revoked = connections[1].send("POST", "/oauth/revoke", body=form, Content_Type="application/x-www-form-urlencoded")
+        assert (revoked.status, revoked.body) == (200, b"")
+
+        assert {(c.get(second, token).status, c.get(f"/v23.0/{SOLUTION}", granular[1]).status) for c in connections} == {
+            (403, 401)
+        }
+        assert connections[2].send("DELETE", "/v23.0/me/permissions", token).json == {"success": True}
+
+        assert {c.get(second, token).status for c in connections} == {401}
+        assert not any(held.rpartition(".")[2] in served.errors.read_text() for held in granular)
 
 
 @pytest.mark.both_engines

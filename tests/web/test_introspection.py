@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from fakes import CUSTOMER, OWNER, SOLUTION, WABA, InProcess, Reply, populated_store
+from multipartner.domain.reasons import Reason
 
 
 async def _introspect(
@@ -80,6 +81,21 @@ def test_a_form_with_one_token_is_required(body: str, media: str) -> None:
         reply = await _introspect(InProcess(store), f"{server_id}:{secret}", body, media)
 
         assert (reply.status, reply.json) == (400, {"error": "invalid_request"})
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "HEAD"])
+def test_only_a_post_introspects(method: str) -> None:
+    """Another method is told so in RFC 6749's form, and kept for `explain` as every refusal is."""
+
+    async def scenario() -> None:
+        service = InProcess(populated_store())
+        reply = await service.request("/oauth/introspect", "token=x", method=method)
+
+        assert (reply.status, reply.json, reply.headers["allow"]) == (405, {"error": "invalid_request"}, "POST")
+        assert service.trail.refusals[-1].trace_id == service.seen[-1].trace_id == reply.headers["x-fb-request-id"]
+        assert service.observer.counts["introspect", 405, Reason.METHOD_NOT_ALLOWED] == 1
 
     asyncio.run(scenario())
 
