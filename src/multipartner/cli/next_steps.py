@@ -55,6 +55,8 @@ NEXT_STEPS: Final[Mapping[str, str]] = {
     "not_this_sides": "The other partner must do it: look who owner and partner are in `multipartner world export`.",
     "no_such_request": "Look at the solution's status and partner in `multipartner world export`.",
     "status_forbids": "Look at the solution's status in `multipartner world export`, and at what is open in it.",
+    "migration_under_way": "Its customer must answer first, or app {app_id} cancels it: `multipartner migration cancel`.",
+    "migration_forbids": "The fact says what stands in the way; `multipartner migration show` has the intent's status.",
     "fields_unavailable": _SHAPE,
     "facts_unavailable": _RETRY,
     "limits_unavailable": "Bring back the server of limits_url, or let workers count alone meanwhile: limits_when_away=count.",

@@ -11,7 +11,8 @@ from multipartner.domain import world as w
 from multipartner.domain.events import Event
 from multipartner.domain.graph import SolutionNode
 from multipartner.domain.lifecycle import Step
-from multipartner.domain.model import AppId, BusinessId, CredentialId, Permissions, SolutionId, SystemUserId, Tenant
+from multipartner.domain.migration import Intent, IntentId, IntentNode, IntentStep
+from multipartner.domain.model import AppId, BusinessId, CredentialId, Permissions, SolutionId, SystemUserId, Tenant, WabaId
 from multipartner.storage.ports import ResourceServerRecord, SealedKeyRecord, SigningKeyRecord
 
 
@@ -152,6 +153,38 @@ class SolutionChanges(Protocol):
         ...
 
 
+class MigrationChanges(Protocol):
+    """A WABA on its way from one solution to another."""
+
+    async def reached(self, waba_id: WabaId, app_id: AppId) -> tuple[BusinessId, Sequence[SolutionId]] | None:
+        """Whose a WABA is, and through which solutions the app reaches it now (ascending ids); None where it does not."""
+        ...
+
+    async def intent_node(self, intent_id: IntentId) -> IntentNode | None:
+        """Read an intent with the solution that it leads to; None when there is none."""
+        ...
+
+    async def intents_of(self, waba_id: WabaId, app_id: AppId) -> Sequence[Intent]:
+        """All intents that an app has set for a WABA: the open one first, then newest first."""
+        ...
+
+    async def add_intent(self, intent: Intent) -> bool:
+        """Add an open intent, unless the app has one for the WABA: one statement."""
+        ...
+
+    async def take_intent_step(
+        self, intent: Intent, step: IntentStep, now_s: int, *, not_before_s: int | None = None
+    ) -> bool:
+        """Take a step if the intent stands where it leads from; one that moves the WABA, only when it is time and the
+        solution it moves to is in use: one statement. `not_before_s` is written if it is given.
+        """  # noqa: D205 - one thought
+        ...
+
+    async def forget_intents(self, intents: Sequence[Intent]) -> None:
+        """Delete intents."""
+        ...
+
+
 class AccessChanges(Protocol):
     """Credentials and keys."""
 
@@ -220,7 +253,7 @@ class AccessChanges(Protocol):
         ...
 
 
-class Changes(WorldChanges, LifeChanges, SolutionChanges, AccessChanges, Protocol):
+class Changes(WorldChanges, LifeChanges, SolutionChanges, MigrationChanges, AccessChanges, Protocol):
     """One transaction. It sees all of itself and is seen by nobody before its end."""
 
     async def record(self, event: Event) -> None:

@@ -14,8 +14,8 @@ from multipartner.domain.model import AppId, BusinessId, CredentialId, Permissio
 from multipartner.storage import tables as t
 from multipartner.storage.backend import Database
 from multipartner.storage.change_ports import Changes, Credential, Effect, Fingerprint, Mark
+from multipartner.storage.migration_changes import IntentRows
 from multipartner.storage.ports import ResourceServerRecord, SealedKeyRecord, SigningKeyRecord
-from multipartner.storage.solution_changes import SolutionRows
 from multipartner.storage.world_rows import mark_columns, permissions_text
 
 
@@ -40,7 +40,7 @@ class SqlChangeStore:
             yield SqlChanges(connection)
 
 
-class SqlChanges(SolutionRows):
+class SqlChanges(IntentRows):
     """One transaction. `events`: what was recorded in it, to be stored together at its end."""
 
     def __init__(self, connection: AsyncConnection) -> None:

@@ -60,6 +60,8 @@ ELSEWHERE: Final = frozenset(
         Reason.NOT_THIS_SIDES,
         Reason.NO_SUCH_REQUEST,
         Reason.STATUS_FORBIDS,
+        Reason.MIGRATION_UNDER_WAY,
+        Reason.MIGRATION_FORBIDS,
         Reason.FIELDS_UNAVAILABLE,
     }
 )
