@@ -41,6 +41,7 @@ from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
 from multipartner.web.asgi import Receive, Send
 from multipartner.web.graph import Graph
+from multipartner.web.graph_migrations import MigrationLife
 from multipartner.web.graph_solutions import SolutionLife
 from multipartner.web.guard import Guard, Route, Surroundings, read_clocks
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH, Introspection, KeySet, Metadata
@@ -156,7 +157,9 @@ class Service:
         self._store = LateStore(self._backend, self._reader.confirmation)
         viewers = Viewers(self._reader, self._master, authenticate, introspect, AppTokens(self._reader, self._master))
         management = Management(self._grants, viewers, limiter, self._trail)
-        graph = Graph(versions, SolutionLife(self._store).operations(), management, self._observer)
+        migrations = MigrationLife(self._store)
+        operations = SolutionLife(self._store, (migrations.read,)).operations() | migrations.operations()
+        graph = Graph(versions, operations, management, self._observer)
         routes = (
             Route(JWKS_PATH.encode(), ("GET",), KeySet(self._grants, self._ring, self._observer)),
             Route(METADATA_PATH.encode(), ("GET",), Metadata(names.issuer, self._observer)),

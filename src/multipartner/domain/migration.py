@@ -122,7 +122,6 @@ ANSWERED: Final = MappingProxyType(
 def intent_diagram() -> str:
     """Draw the machine as a Mermaid state diagram, for the documentation."""
     lines = ["stateDiagram-v2", "    [*] --> INITIATED: set (app)"]
-    for step in INTENT_STEPS:
-        lines.append(f"    {step.status.value} --> {step.to.value}: {step.move.value} ({step.by.value})")
+    lines += [f"    {step.status.value} --> {step.to.value}: {step.move.value} ({step.by.value})" for step in INTENT_STEPS]
     lines += [f"    {status.value} --> [*]" for status in (_S.REJECTED, _S.COMPLETED)]
     return "\n".join(lines)

@@ -28,6 +28,18 @@ from multipartner.partnering.shares import sharing_of, write_share
 from multipartner.partnering.solutions import free_id, refused, seen_by
 from multipartner.storage.change_ports import Changes, ChangeStore
 
+__all__ = [
+    "MOST_KEPT",
+    "ChangeStore",
+    "Named",
+    "Wish",
+    "accept_intent",
+    "decline_intent",
+    "intent_node",
+    "move_intent",
+    "set_intent",
+]
+
 MOST_KEPT: Final = 20
 """Ended intents of one app for one WABA that are kept to be read; the trail has them all."""
 
@@ -41,6 +53,15 @@ class Wish(msgspec.Struct, frozen=True):
     not_before_s: int | None = None
     reason: str = ""
     """The app's own text, for the trail."""
+
+
+class Named(msgspec.Struct, frozen=True):
+    """Which of its intents an app means: for this WABA, and with all of these solutions as what it leaves or moves to."""
+
+    waba_id: WabaId
+    solution_ids: frozenset[SolutionId]
+    reason: str = ""
+    """As in a wish."""
 
 
 async def set_intent(store: ChangeStore, act: Act, app_id: AppId, wish: Wish) -> Intent:
@@ -73,30 +94,21 @@ async def set_intent(store: ChangeStore, act: Act, app_id: AppId, wish: Wish) ->
         return intent
 
 
-async def move_intent(
-    store: ChangeStore,
-    act: Act,
-    app_id: AppId,
-    waba_id: WabaId,
-    solution_ids: frozenset[SolutionId],
-    move: IntentMove,
-    *,
-    reason: str = "",
-) -> Intent:
-    """Cancel or confirm an app's own intent for a WABA: the newest that names these solutions and can be moved so.
+async def move_intent(store: ChangeStore, act: Act, app_id: AppId, named: Named, move: IntentMove) -> Intent:
+    """Cancel or confirm an app's own intent: of those that are meant the newest that can be moved so.
 
     Raises ChangeRefused with a refusal (NODE_UNKNOWN, SOLUTION_UNKNOWN, APP_NOT_PARTY, APP_SUSPENDED, NO_SUCH_REQUEST,
     NOT_THIS_SIDES, MIGRATION_FORBIDS), StorageUnavailable.
     """
     async with store.transaction() as changes:
-        of_both = await changes.intents_of(waba_id, app_id)
-        found = [intent for intent in of_both if solution_ids <= {intent.source_solution_id, intent.target_solution_id}]
+        of_both = await changes.intents_of(named.waba_id, app_id)
+        found = [one for one in of_both if named.solution_ids <= {one.source_solution_id, one.target_solution_id}]
         if not found:
-            raise await _no_intent(changes, app_id, waba_id, solution_ids)
+            raise await _no_intent(changes, app_id, named)
         await _active(changes, app_id)
         steps = [(intent, intent_moved(intent.status, Mover.APP, move)) for intent in found]
         intent, step = next(((i, s) for i, s in steps if isinstance(s, IntentStep)), steps[0])
-        return await _take(changes, act, intent, step, reason=reason)
+        return await _take(changes, act, intent, step, reason=named.reason)
 
 
 async def accept_intent(
@@ -117,7 +129,10 @@ async def accept_intent(
 
 
 async def decline_intent(store: ChangeStore, act: Act, business_id: BusinessId, intent_id: IntentId) -> Intent:
-    """Say no, for the business that owns the WABA. Raises ChangeRefused (UnknownEntity; MIGRATION_FORBIDS), StorageUnavailable."""
+    """Say no, for the business that owns the WABA.
+
+    Raises ChangeRefused (UnknownEntity; MIGRATION_FORBIDS), StorageUnavailable.
+    """
     async with store.transaction() as changes:
         intent = (await _of_business(changes, business_id, intent_id)).intent
         return await _take(changes, act, intent, intent_moved(intent.status, Mover.CUSTOMER, IntentMove.DECLINE))
@@ -158,9 +173,7 @@ def _source(through: Sequence[SolutionId], wish: Wish) -> SolutionId:
     return others[0]
 
 
-async def _set_again(
-    changes: Changes, act: Act, intent: Intent, source_solution_id: SolutionId, wish: Wish
-) -> Intent:
+async def _set_again(changes: Changes, act: Act, intent: Intent, source_solution_id: SolutionId, wish: Wish) -> Intent:
     if (intent.source_solution_id, intent.target_solution_id) != (source_solution_id, wish.target_solution_id):
         raise refused(Refusal(Reason.MIGRATION_UNDER_WAY, fact=f"migration intent {intent.id} waits for the customer"))
     if wish.not_before_s is None or wish.not_before_s == intent.not_before_s:
@@ -215,14 +228,12 @@ async def _of_business(changes: Changes, business_id: BusinessId, intent_id: Int
     return node
 
 
-async def _no_intent(
-    changes: Changes, app_id: AppId, waba_id: WabaId, solution_ids: frozenset[SolutionId]
-) -> ChangeRefused:
-    if await changes.reached(waba_id, app_id) is None:
-        return refused(Refusal(Reason.NODE_UNKNOWN, fact=f"app {app_id} reaches no WABA {waba_id}"))
-    for solution_id in sorted(solution_ids):
+async def _no_intent(changes: Changes, app_id: AppId, named: Named) -> ChangeRefused:
+    if await changes.reached(named.waba_id, app_id) is None:
+        return refused(Refusal(Reason.NODE_UNKNOWN, fact=f"app {app_id} reaches no WABA {named.waba_id}"))
+    for solution_id in sorted(named.solution_ids):
         await seen_by(app_id, changes, solution_id)
-    return refused(Refusal(Reason.NO_SUCH_REQUEST, fact=f"app {app_id} has set no such intent for WABA {waba_id}"))
+    return refused(Refusal(Reason.NO_SUCH_REQUEST, fact=f"app {app_id} has set no such intent for WABA {named.waba_id}"))
 
 
 async def _active(changes: Changes, app_id: AppId) -> None:

@@ -172,9 +172,7 @@ class MigrationChanges(Protocol):
         """Add an open intent, unless the app has one for the WABA: one statement."""
         ...
 
-    async def take_intent_step(
-        self, intent: Intent, step: IntentStep, now_s: int, *, not_before_s: int | None = None
-    ) -> bool:
+    async def take_intent_step(self, intent: Intent, step: IntentStep, now_s: int, *, not_before_s: int | None = None) -> bool:
         """Take a step if the intent stands where it leads from; one that moves the WABA, only when it is time and the
         solution it moves to is in use: one statement. `not_before_s` is written if it is given.
         """  # noqa: D205 - one thought

@@ -84,9 +84,7 @@ class IntentRows(SolutionRows):
         added = await self._connection.execute(self._insert(t.migration_intent).values(row).on_conflict_do_nothing())
         return bool(added.rowcount)
 
-    async def take_intent_step(
-        self, intent: Intent, step: IntentStep, now_s: int, *, not_before_s: int | None = None
-    ) -> bool:
+    async def take_intent_step(self, intent: Intent, step: IntentStep, now_s: int, *, not_before_s: int | None = None) -> bool:
         """See the port."""
         written: dict[str, Any] = {"status": step.to.value, "changed_at_s": now_s}
         stands = [_c.id == intent.id, _c.status == step.status.value]

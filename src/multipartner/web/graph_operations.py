@@ -34,5 +34,8 @@ class Operation(msgspec.Struct, frozen=True):
     run: Callable[[Work], Awaitable[bytes | Refusal]]
 
 
+NodeReader = Callable[[Work], Awaitable[bytes | Refusal | None]]
+"""Reads nodes of one kind behind `GET /{id}`: None when the id is no such node, or none that this viewer may see."""
+
 Operations = dict[str, dict[str, Operation]]
 """By the path's edge, then by method."""

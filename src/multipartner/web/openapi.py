@@ -15,6 +15,7 @@ from multipartner.web import openapi_schemas as schemas
 from multipartner.web.asgi import Receive, Scope, Send, answer
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH
 from multipartner.web.observing import Observer
+from multipartner.web.openapi_migrations import MIGRATIONS, migration_schemas
 from multipartner.web.openapi_schemas import TEXT, Json, object_of
 from multipartner.web.openapi_solutions import solution_paths, solution_schemas
 from multipartner.wire import refusals
@@ -108,6 +109,7 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
         "paths": {
             OPERATION_PATH: {"get": _operation()},
             **solution_paths(refusal_answer),
+            **solution_paths(refusal_answer, MIGRATIONS),
             INTROSPECTION_PATH: {"post": _introspection()},
             JWKS_PATH: {"get": _key_set()},
             METADATA_PATH: {"get": _metadata()},
@@ -130,6 +132,7 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
                 "WhatsAppBusinessSolutionAccessToken": schemas.access_token(),
                 "GraphAPIError": schemas.graph_error(),
                 **solution_schemas(),
+                **migration_schemas(),
                 "OAuthError": object_of({"error": {**TEXT, "description": "RFC 6749, section 5.2."}}, ["error"]),
                 "Introspection": schemas.introspection(),
                 "KeySet": schemas.key_set(),

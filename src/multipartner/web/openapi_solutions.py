@@ -1,6 +1,6 @@
 """The operations of a solution's life in the OpenAPI document: one table, from which the page at `/docs` is made as well."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,7 +17,12 @@ _TRUE: Final = {"type": "boolean"}
 _LONG: Final = {**TEXT, "maxLength": 500}
 _BODIES: Final = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 
-_NODES: Final = {"Solution-ID": "The solution.", "Application-ID": "The caller's own app."}
+_NODES: Final = {
+    "Solution-ID": "The solution.",
+    "Application-ID": "The caller's own app.",
+    "WABA-ID": "The WhatsApp Business Account.",
+    "Migration-Intent-ID": "The migration intent.",
+}
 
 _ALWAYS: Final = tuple(
     reason
@@ -59,6 +64,8 @@ class Described(msgspec.Struct, frozen=True):
     node: str = "Solution-ID"
     body: Json | None = None
     takes_fields: bool = False
+    fields: str = "id, name, status, status_for_pending_request"
+    """What is told without `fields`."""
 
     @property
     def path(self) -> str:
@@ -176,9 +183,11 @@ OPERATIONS: Final = (
 """All of them, in the order of a solution's life."""
 
 
-def solution_paths(refusal_answer: Callable[[int, Collection[Reason]], Json]) -> dict[str, Json]:
-    """Describe the operations by path; `refusal_answer` describes a status by the reasons that lead to it."""
-    return {operation.path: {operation.method: _operation(operation, refusal_answer)} for operation in OPERATIONS}
+def solution_paths(
+    refusal_answer: Callable[[int, Collection[Reason]], Json], operations: Sequence[Described] = OPERATIONS
+) -> dict[str, Json]:
+    """Describe operations by path; `refusal_answer` describes a status by the reasons that lead to it."""
+    return {operation.path: {operation.method: _operation(operation, refusal_answer)} for operation in operations}
 
 
 def reasons_of(operation: Described) -> tuple[Reason, ...]:
@@ -199,12 +208,10 @@ def _operation(operation: Described, refusal_answer: Callable[[int, Collection[R
     statuses = sorted({ROWS[reason].status for reason in reasons})
     parameters = [
         _path_parameter("Version", VERSION_PATTERN, "The Graph API version to answer as."),
-        _path_parameter(
-            operation.node, ID_PATTERN, "The caller's own app." if operation.node != "Solution-ID" else "The solution."
-        ),
+        _path_parameter(operation.node, ID_PATTERN, _NODES[operation.node]),
     ]
     if operation.takes_fields:
-        told = "Names with commas between; absent: id, name, status, status_for_pending_request."
+        told = f"Names with commas between; absent: {operation.fields}."
         parameters.append({"name": "fields", "in": "query", "required": False, "description": told, "schema": TEXT})
     described: dict[str, object] = {
         "operationId": operation.id,

@@ -16,6 +16,11 @@ SHAPES: Final = MappingProxyType(
         "reason": "must have at most 500 characters",
         "log_session_id": "must be a text of at most 500 characters",
         "reject_deactivation_request": "must be true",
+        "solution_id": _ID,
+        "target_solution_id": _ID,
+        "migration_intent": "must be INITIATE_MIGRATION, CANCEL_MIGRATION, CONFIRM_MIGRATION or SCHEDULE_MIGRATION",
+        "migration_reason": "must have at most 500 characters",
+        "scheduled_migration_time": "must be an instant with its offset, such as 2030-01-31T10:00:00Z",
         "access_token": "must be one text",
         "appsecret_proof": "must be one text",
     }
