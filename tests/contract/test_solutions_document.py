@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from multipartner.domain.reasons import Reason
+from multipartner.web.graph_migrations import MigrationLife
 from multipartner.web.graph_solutions import SolutionLife
 from multipartner.web.openapi import TOKEN_REASONS, document
+from multipartner.web.openapi_migrations import MIGRATIONS
 from multipartner.web.openapi_solutions import OPERATIONS, Described, reasons_of
 from published import needs_contract, operation_of, published, resolved
 
@@ -17,16 +19,23 @@ MAY_BE_ABSENT = {
     "acceptWhatsAppBusinessSolution": {"partner_app_id"},
     "rejectSolutionRequest": {"request_type"},
     "rejectSolutionDeactivationRequest": {"reject_deactivation_request"},
+    "setSolutionMigrationIntent": {"migration_intent"},
 }
 """Members that the published document demands and guides do without: absent, they mean what the guide means."""
 
-MAY_BE_ASKED_FOR = {"partners"}
-"""Fields of a solution that guides have and the published schema has not."""
+GUIDES_MEMBERS = {"setSolutionMigrationIntent": {"id"}, "getMigrationIntentDetails": {"solution", "destination_waba"}}
+GUIDES_MEMBERS_OF_SOLUTIONS = {"partners"}
+"""Members of answers that guides have and the published schemas have not."""
+
+BY_NODE = {"getMigrationIntentDetails"}
+"""Served by the one operation that reads nodes, as `getSolutionDetails` is."""
+
+DESCRIBED = (*OPERATIONS, *MIGRATIONS)
 
 DOCUMENT = document("https://tokens.example", ("v21.0", "v22.0", "v23.0"))
 
 
-BOTH = [operation for operation in OPERATIONS if operation.id not in OURS_ALONE]
+BOTH = [operation for operation in DESCRIBED if operation.id not in OURS_ALONE]
 
 
 def both(described: Described) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -65,7 +74,8 @@ def test_an_operation_is_answered_as_published(described: Described) -> None:
 
     assert set(ours["responses"]) == set(theirs["responses"]) | {"405"}
     mine, schema = (side["responses"]["200"]["content"]["application/json"]["schema"] for side in (ours, theirs))
-    assert set(mine["properties"]) - MAY_BE_ASKED_FOR == set(schema["properties"])
+    guides = GUIDES_MEMBERS.get(described.id, GUIDES_MEMBERS_OF_SOLUTIONS)
+    assert set(mine["properties"]) - guides == set(schema["properties"])
     for name, said in schema["properties"].items():
         assert mine["properties"][name]["type"] == said["type"], name
         if "enum" in mine["properties"][name]:
@@ -76,13 +86,17 @@ def test_what_is_served_is_described() -> None:
     """Every operation that the service has stands in the document under its path and method, and no other one."""
     served = {
         (operation.id, method.lower(), edge)
-        for edge, methods in SolutionLife(None).operations().items()  # type: ignore[arg-type] # nothing is asked of the store
+        for life in (SolutionLife(None), MigrationLife(None))  # type: ignore[arg-type] # nothing is asked of the store
+        for edge, methods in life.operations().items()
         for method, operation in methods.items()
     }
 
-    assert served == {(described.id, described.method, described.edge) for described in OPERATIONS}
+    assert served == {(each.id, each.method, each.edge) for each in DESCRIBED if each.id not in BY_NODE}
+    assert {(each.method, each.edge) for each in DESCRIBED if each.id in BY_NODE} <= {
+        (method, edge) for _, method, edge in served
+    }
 
 
 def test_every_reason_belongs_to_an_operation() -> None:
     """No refusal is left that no operation of the document tells of."""
-    assert {reason for described in OPERATIONS for reason in reasons_of(described)} | set(TOKEN_REASONS) == set(Reason)
+    assert {reason for described in DESCRIBED for reason in reasons_of(described)} | set(TOKEN_REASONS) == set(Reason)

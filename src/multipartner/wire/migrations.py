@@ -1,5 +1,6 @@
 """Answers about migration intents (contract: SetSolutionMigrationIntentResponse, WhatsAppBusinessAccountMigrationIntent)."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -61,15 +62,18 @@ def intent_set(intent: Intent, now_s: int) -> bytes:
 
 def unix_s(text: str) -> int | None:
     """An instant of RFC 3339, with its offset, in Unix seconds; a part of a second counts as begun. None for anything else."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+    if _RFC3339.fullmatch(text) is None:
         return None
-    if at.tzinfo is None:
+    try:
+        at = datetime.fromisoformat(text.upper())
+    except ValueError:
         return None
     whole_s, begun = divmod((at - _EPOCH).total_seconds(), 1)
     at_s = int(whole_s) + bool(begun)
     return at_s if 0 <= at_s <= _LAST_S else None
 
 
+_RFC3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
