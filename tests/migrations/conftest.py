@@ -1,6 +1,5 @@
 """An open deployment with the demo world."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,6 +7,8 @@ import pytest
 from deployment import DemoDeployment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from migrations.customers import Hands
 
 

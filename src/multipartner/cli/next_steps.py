@@ -46,7 +46,7 @@ NEXT_STEPS: Final[Mapping[str, str]] = {
     "permission_missing": "Make the caller a new token with `credential create`: it carries that permission.",
     "business_not_connected": "The business must first share with one of the app's solutions.",
     "solution_inactive": "If it should be, declare solution {solution_id} ACTIVE in the world file.",
-    "nothing_shared": "When the customer shares again: multipartner share make --business {business_id} --solution {solution_id} ...",
+    "nothing_shared": "If it shares again: multipartner share make --business {business_id} --solution {solution_id} ...",
     "grant_revoked": "To undo: multipartner grant restore --business {business_id} --solution {solution_id} --app {app_id}",
     "nothing_permitted": "Compare the three sets in the fact: caller token, solution or share must allow more.",
     "partner_app_invalid": "Have the caller compare the partner's app id; a suspended app cannot be invited.",
