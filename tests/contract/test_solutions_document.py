@@ -8,8 +8,8 @@ from multipartner.domain.reasons import Reason
 from multipartner.web.graph_migrations import MigrationLife
 from multipartner.web.graph_solutions import SolutionLife
 from multipartner.web.openapi import TOKEN_REASONS, document
-from multipartner.web.openapi_migrations import MIGRATIONS
-from multipartner.web.openapi_solutions import OPERATIONS, Described, reasons_of
+from multipartner.web.openapi_graph import GRAPH_OPERATIONS
+from multipartner.web.openapi_solutions import Described, reasons_of
 from published import needs_contract, operation_of, published, resolved
 
 OURS_ALONE = {"getSolutionPartners"}
@@ -30,12 +30,10 @@ GUIDES_MEMBERS_OF_SOLUTIONS = {"partners"}
 BY_NODE = {"getMigrationIntentDetails"}
 """Served by the one operation that reads nodes, as `getSolutionDetails` is."""
 
-DESCRIBED = (*OPERATIONS, *MIGRATIONS)
-
 DOCUMENT = document("https://tokens.example", ("v21.0", "v22.0", "v23.0"))
 
 
-BOTH = [operation for operation in DESCRIBED if operation.id not in OURS_ALONE]
+BOTH = [operation for operation in GRAPH_OPERATIONS if operation.id not in OURS_ALONE]
 
 
 def both(described: Described) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -91,12 +89,12 @@ def test_what_is_served_is_described() -> None:
         for method, operation in methods.items()
     }
 
-    assert served == {(each.id, each.method, each.edge) for each in DESCRIBED if each.id not in BY_NODE}
-    assert {(each.method, each.edge) for each in DESCRIBED if each.id in BY_NODE} <= {
+    assert served == {(each.id, each.method, each.edge) for each in GRAPH_OPERATIONS if each.id not in BY_NODE}
+    assert {(each.method, each.edge) for each in GRAPH_OPERATIONS if each.id in BY_NODE} <= {
         (method, edge) for _, method, edge in served
     }
 
 
 def test_every_reason_belongs_to_an_operation() -> None:
     """No refusal is left that no operation of the document tells of."""
-    assert {reason for described in DESCRIBED for reason in reasons_of(described)} | set(TOKEN_REASONS) == set(Reason)
+    assert {reason for described in GRAPH_OPERATIONS for reason in reasons_of(described)} | set(TOKEN_REASONS) == set(Reason)

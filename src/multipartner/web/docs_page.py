@@ -12,9 +12,9 @@ import multipartner
 from multipartner.domain.reasons import RULES, Reason, Station
 from multipartner.web import openapi
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH
-from multipartner.web.openapi_migrations import MIGRATIONS
+from multipartner.web.openapi_graph import GRAPH_OPERATIONS
 from multipartner.web.openapi_schemas import HEADERS
-from multipartner.web.openapi_solutions import OPERATIONS, Described, names_in, reasons_of
+from multipartner.web.openapi_solutions import Described, names_in, reasons_of
 from multipartner.web.snippets import SNIPPETS
 from multipartner.wire import refusals
 
@@ -53,7 +53,7 @@ class Page:
             "headers": _headers(),
             "refusals": "".join(_status(status) for status in openapi.STATUSES),
             "precedence": _precedence(),
-            "solutions": "".join(map(_described, (*OPERATIONS, *MIGRATIONS))),
+            "solutions": "".join(map(_described, GRAPH_OPERATIONS)),
             "introspect": escape(_introspect(issuer)),
             "key_set": escape(f"curl {issuer}{JWKS_PATH}"),
             "versions": ", ".join(f"<code>{escape(version)}</code>" for version in versions),

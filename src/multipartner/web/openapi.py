@@ -15,15 +15,13 @@ from multipartner.web import openapi_schemas as schemas
 from multipartner.web.asgi import Receive, Scope, Send, answer
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH
 from multipartner.web.observing import Observer
-from multipartner.web.openapi_migrations import MIGRATIONS, migration_schemas
+from multipartner.web.openapi_graph import graph_paths, graph_schemas
 from multipartner.web.openapi_schemas import TEXT, Json, object_of
-from multipartner.web.openapi_solutions import solution_paths, solution_schemas
 from multipartner.wire import refusals
 from multipartner.wire.ask import ID_PATTERN, VERSION_PATTERN, Arrival
 
 OPENAPI_PATH = "/openapi.json"
 OPERATION_PATH = "/{Version}/{Solution-ID}/access_token"
-
 
 EXAMPLE_VERSION = "v23.0"
 EXAMPLE_SOLUTION_ID = "583920174662301"
@@ -42,7 +40,6 @@ STATUSES: Mapping[int, str] = {
     500: "The service cannot answer safely right now; the request may be retried.",
 }
 """What each refusing status means, in our words."""
-
 
 ELSEWHERE: Final = frozenset(
     {
@@ -108,8 +105,7 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
         ],
         "paths": {
             OPERATION_PATH: {"get": _operation()},
-            **solution_paths(refusal_answer),
-            **solution_paths(refusal_answer, MIGRATIONS),
+            **graph_paths(refusal_answer),
             INTROSPECTION_PATH: {"post": _introspection()},
             JWKS_PATH: {"get": _key_set()},
             METADATA_PATH: {"get": _metadata()},
@@ -131,8 +127,7 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
             "schemas": {
                 "WhatsAppBusinessSolutionAccessToken": schemas.access_token(),
                 "GraphAPIError": schemas.graph_error(),
-                **solution_schemas(),
-                **migration_schemas(),
+                **graph_schemas(),
                 "OAuthError": object_of({"error": {**TEXT, "description": "RFC 6749, section 5.2."}}, ["error"]),
                 "Introspection": schemas.introspection(),
                 "KeySet": schemas.key_set(),

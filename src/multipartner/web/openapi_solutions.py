@@ -183,9 +183,7 @@ OPERATIONS: Final = (
 """All of them, in the order of a solution's life."""
 
 
-def solution_paths(
-    refusal_answer: Callable[[int, Collection[Reason]], Json], operations: Sequence[Described] = OPERATIONS
-) -> dict[str, Json]:
+def solution_paths(refusal_answer: Callable[[int, Collection[Reason]], Json], operations: Sequence[Described]) -> dict[str, Json]:
     """Describe operations by path; `refusal_answer` describes a status by the reasons that lead to it."""
     return {operation.path: {operation.method: _operation(operation, refusal_answer)} for operation in operations}
 
