@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from cli.command_line import in_process
 from deployment import ACT, DemoDeployment
 from migrations.customers import APP, BOOKS, EVENTS, NEW, OLD, OLIVA, SHOP, YOGAS_WABA
 from multipartner.domain.consent import Consent
@@ -17,7 +18,7 @@ from multipartner.domain.model import ALL_PERMISSIONS, AppId, BusinessId, WabaId
 from multipartner.partnering.lives import revoke_share
 from multipartner.partnering.migrations import accept_intent
 from multipartner.partnering.shares import make_share
-from serving import OWNER_APP, PARTNER_APP, run
+from serving import OWNER_APP, PARTNER_APP
 from solutions.companies import FORM, Companies, Reply
 
 pytestmark = pytest.mark.both_engines
@@ -230,7 +231,7 @@ def test_changes_need_a_callers_own_token(companies: Companies, demo: DemoDeploy
         assert code_of(companies.call(token, "POST", SET, {"solution_id": NEW})) == (403, 10)
 
 
-def test_the_trail_and_explain_tell_of_it(companies: Companies, demo: DemoDeployment) -> None:
+def test_the_trail_and_explain_tell_of_it(companies: Companies, demo: DemoDeployment, capsys: pytest.CaptureFixture[str]) -> None:
     """An intent is an event with its request's trace id; `explain` tells a refusal's fact, and since when a share is gone."""
     answered = companies.call("partner", "POST", SET, {"solution_id": NEW, "migration_reason": "better terms"})
     accept(demo, answered.json["id"])
@@ -239,15 +240,16 @@ def test_the_trail_and_explain_tell_of_it(companies: Companies, demo: DemoDeploy
     gone = token_of(companies, "owner", OLD).json["error"]["fbtrace_id"]
     refused = companies.call("partner", "POST", SET, {"solution_id": NEW}).json["error"]["fbtrace_id"]
     companies.close()
+    cli = in_process(capsys, demo)
 
-    told = json.loads(run("explain", answered.headers["x-fb-request-id"], *demo.arguments, "--json").stdout)
+    told = cli("explain", answered.headers["x-fb-request-id"], "--json").json
     assert told["outcome"] == "changed"
     (event,) = told["events"]
     assert (event["kind"], event["app_id"], event["solution_id"], event["business_id"]) == ("migration.set", APP, NEW, BOOKS)
     assert (event["detail"]["waba_id"], event["detail"]["reason"]) == (SHOP, "better terms")
-    why = run("explain", refused, *demo.arguments).stdout
+    why = cli("explain", refused).out
     for word in ("migration_forbids", "setSolutionMigrationIntent", "reaches the WABA through no other solution", SHOP):
         assert word in why
-    since = json.loads(run("explain", gone, *demo.arguments, "--json").stdout)
+    since = cli("explain", gone, "--json").json
     assert (since["reason"], since["since"]["kind"]) == ("nothing_shared", "share.revoked")
     assert BusinessId(since["business_id"]) == BOOKS
