@@ -42,6 +42,8 @@ from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
 from multipartner.web.asgi import Receive, Send
 from multipartner.web.graph import Graph
+from multipartner.web.graph_migrations import MigrationLife
+from multipartner.web.graph_operations import together
 from multipartner.web.graph_solutions import SolutionLife
 from multipartner.web.graph_tokens import TokenLife
 from multipartner.web.guard import Guard, Route, Surroundings, read_clocks
@@ -163,7 +165,9 @@ class Service:
         inspect = Inspector(self._reader, authenticate, introspect, app_tokens)
         management = Management(self._grants, viewers, limiter, self._trail)
         turn_away = TurningAway(self._observer, self._trail.refused)
-        operations = SolutionLife(self._store).operations() | TokenLife(self._store, inspect).operations()
+        migrations = MigrationLife(self._store)
+        lives = (SolutionLife(self._store, (migrations.read,)), migrations, TokenLife(self._store, inspect))
+        operations = together(*(life.operations() for life in lives))
         graph = Graph(versions, operations, management, turn_away)
         routes = (
             Route(JWKS_PATH.encode(), ("GET",), KeySet(self._grants, self._ring, self._observer)),

@@ -10,15 +10,20 @@ import pytest
 from contract.generated_calls import schemathesis
 from deployment import ACT, DemoDeployment
 from multipartner.domain.lifecycle import Move
-from multipartner.domain.model import AppId, SolutionId
+from multipartner.domain.model import AppId, SolutionId, WabaId
+from multipartner.partnering.migrations import Wish, set_intent
 from multipartner.partnering.solutions import Proposal, create_solution, move_solution
 from published import needs_contract, published, subset
-from serving import OWNER_APP, OWNER_USER, PARTNER_APP, PARTNER_USER, Served, serving
+from serving import OWNER_APP, OWNER_USER, PARTNER_APP, PARTNER_USER, SOLUTION, Served, serving
 
 EXCEPTIONS = {
     "positive_data_acceptance": "a well-formed call may be refused: another app's id, a side or a status without such a move",
 }
 """Checks that are left out, and why."""
+
+QUILLMARKS = "19510788341329023"
+WABA = WabaId("8638464517926266")
+"""The partner's app is a side of the one solution and of the other; this is shared with the one."""
 
 INVITE = {
     "owner_permissions": ["MESSAGING"],
@@ -27,6 +32,7 @@ INVITE = {
     "solution_name": "Orders and replies",
 }
 REJECT = {"request_type": "PARTNERSHIP_REQUEST", "partner_app_id": PARTNER_APP, "rejection_reason": "no"}
+MIGRATE = {"solution_id": SOLUTION, "migration_intent": "INITIATE_MIGRATION", "target_solution_id": QUILLMARKS}
 ACCEPTED = ((PARTNER_APP, Move.ACCEPT),)
 ASKED = (*ACCEPTED, (OWNER_APP, Move.REQUEST_DEACTIVATION))
 MANY: dict[str, Any] = {"calls_per_hour": 1_000_000, "calls_per_business_per_hour": 1_000_000, "failures_per_hour": 1_000_000}
@@ -39,6 +45,8 @@ CASES: dict[str, tuple[str, tuple[tuple[str, Move], ...], Any]] = {
     "sendSolutionDeactivationRequest": (OWNER_USER, ACCEPTED, {"reason": "moving on"}),
     "acceptWhatsAppBusinessSolutionDeactivationRequest": (PARTNER_USER, ASKED, {}),
     "rejectSolutionDeactivationRequest": (PARTNER_USER, ASKED, {"reject_deactivation_request": True}),
+    "setSolutionMigrationIntent": (PARTNER_USER, (), MIGRATE),
+    "getMigrationIntentDetails": (PARTNER_USER, (), None),
 }
 """Who calls, what happened to the solution before, and a body that is answered 200."""
 
@@ -68,7 +76,9 @@ def test_operations_on_solutions_keep_the_published_contract(
         "Version": "v23.0",
         "Solution-ID": _solution(deployment, moves),
         "Application-ID": OWNER_APP,
-        "fields": "id,name,status,status_for_pending_request",
+        "fields": "id,status" if operation_id == "getMigrationIntentDetails" else "id,name,status,status_for_pending_request",
+        "WABA-ID": WABA,
+        "Migration-Intent-ID": _intent(deployment) if operation_id == "getMigrationIntentDetails" else "",
     }
     options = ["--max-examples=25", *(f"--exclude-checks={name}" for name in EXCEPTIONS)]
     contract = subset(published(), examples, operation_id, body)
@@ -85,6 +95,11 @@ def _solution(deployment: DemoDeployment, moves: tuple[tuple[str, Move], ...]) -
     for app, move in moves:
         _move(deployment, AppId(app), made.id, move)
     return str(made.id)
+
+
+def _intent(deployment: DemoDeployment) -> str:
+    wish = Wish(WABA, SolutionId(QUILLMARKS))
+    return deployment.operate(lambda o: set_intent(o.store, ACT, AppId(PARTNER_APP), wish)).id
 
 
 def _move(deployment: DemoDeployment, app_id: AppId, solution_id: SolutionId, move: Move) -> None:

@@ -5,31 +5,37 @@ from typing import Any
 import pytest
 
 from multipartner.domain.reasons import Reason
+from multipartner.web.graph_migrations import MigrationLife
 from multipartner.web.graph_solutions import SolutionLife
 from multipartner.web.graph_tokens import TokenLife
 from multipartner.web.openapi import TOKEN_REASONS, document
 from multipartner.web.openapi_described import Described, names_in, reasons_of
-from multipartner.web.openapi_solutions import OPERATIONS
+from multipartner.web.openapi_graph import GRAPH_OPERATIONS
 from multipartner.web.openapi_tokens import TOKEN_OPERATIONS
 from published import needs_contract, operation_of, published, resolved
 
-OURS_ALONE = {"getSolutionPartners"}
+OURS_ALONE = {"getSolutionPartners", *(each.id for each in TOKEN_OPERATIONS)}
 """Served because guides have it; the published document leaves it out."""
 
 MAY_BE_ABSENT = {
     "acceptWhatsAppBusinessSolution": {"partner_app_id"},
     "rejectSolutionRequest": {"request_type"},
     "rejectSolutionDeactivationRequest": {"reject_deactivation_request"},
+    "setSolutionMigrationIntent": {"migration_intent"},
 }
 """Members that the published document demands and guides do without: absent, they mean what the guide means."""
 
-MAY_BE_ASKED_FOR = {"partners"}
-"""Fields of a solution that guides have and the published schema has not."""
+GUIDES_MEMBERS = {"setSolutionMigrationIntent": {"id"}, "getMigrationIntentDetails": {"solution", "destination_waba"}}
+GUIDES_MEMBERS_OF_SOLUTIONS = {"partners"}
+"""Members of answers that guides have and the published schemas have not."""
+
+BY_NODE = {"getMigrationIntentDetails"}
+"""Served by the one operation that reads nodes, as `getSolutionDetails` is."""
 
 DOCUMENT = document("https://tokens.example", ("v21.0", "v22.0", "v23.0"))
 
 
-BOTH = [operation for operation in OPERATIONS if operation.id not in OURS_ALONE]
+BOTH = [operation for operation in GRAPH_OPERATIONS if operation.id not in OURS_ALONE]
 
 
 def both(described: Described) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -68,7 +74,8 @@ def test_an_operation_is_answered_as_published(described: Described) -> None:
 
     assert set(ours["responses"]) == set(theirs["responses"]) | {"405"}
     mine, schema = (side["responses"]["200"]["content"]["application/json"]["schema"] for side in (ours, theirs))
-    assert set(mine["properties"]) - MAY_BE_ASKED_FOR == set(schema["properties"])
+    guides = GUIDES_MEMBERS.get(described.id, GUIDES_MEMBERS_OF_SOLUTIONS)
+    assert set(mine["properties"]) - guides == set(schema["properties"])
     for name, said in schema["properties"].items():
         assert mine["properties"][name]["type"] == said["type"], name
         if "enum" in mine["properties"][name]:
@@ -77,21 +84,23 @@ def test_an_operation_is_answered_as_published(described: Described) -> None:
 
 def test_what_is_served_is_described() -> None:
     """Every operation that the service has stands in the document under its path and method, and no other one."""
-    operations = SolutionLife(None).operations() | TokenLife(None, None).operations()  # type: ignore[arg-type] # nothing is asked of them
     served = {
         (operation.id, method.lower(), edge, operation.parameters)
-        for edge, methods in operations.items()
+        for life in (SolutionLife(None), MigrationLife(None), TokenLife(None, None))  # type: ignore[arg-type] # nothing is asked of them
+        for edge, methods in life.operations().items()
         for method, operation in methods.items()
     }
 
     assert served == {
         (told.id, told.method, told.edge, frozenset(names_in(told)) - {str(item["name"]) for item in told.items})
-        for told in (*OPERATIONS, *TOKEN_OPERATIONS)
+        for told in GRAPH_OPERATIONS
+        if told.id not in BY_NODE
+    }
+    assert {(each.method, each.edge) for each in GRAPH_OPERATIONS if each.id in BY_NODE} <= {
+        (method, edge) for _, method, edge, _ in served
     }
 
 
 def test_every_reason_belongs_to_an_operation() -> None:
     """No refusal is left that no operation of the document tells of."""
-    assert {reason for described in (*OPERATIONS, *TOKEN_OPERATIONS) for reason in reasons_of(described)} | set(
-        TOKEN_REASONS
-    ) == set(Reason)
+    assert {reason for described in GRAPH_OPERATIONS for reason in reasons_of(described)} | set(TOKEN_REASONS) == set(Reason)

@@ -8,11 +8,20 @@ from solutions.companies import PROPOSAL, Companies, Reply
 
 CREATE = f"{OWNER_APP}/whatsapp_business_solution"
 NOBODY = "999999999999999"
+MOVE = "3736568475388304/set_solution_migration_intent"
+OTHER_SOLUTION = "19510788341329023"
 
 
 def _granular(companies: Companies) -> str:
     given = companies.call("owner", "GET", f"{SOLUTION}/access_token", query=f"business_id={SHARING}")
     return str(given.json["access_token"])
+
+
+def _another_intent(companies: Companies) -> Reply:
+    made = companies.create()
+    companies.call("partner", "POST", f"{made}/accept")
+    companies.call("partner", "POST", MOVE, {"solution_id": OTHER_SOLUTION})
+    return companies.call("partner", "POST", MOVE, {"solution_id": made})
 
 
 def _too_many(companies: Companies) -> Reply:
@@ -46,6 +55,8 @@ REACHED_BY_SOLUTIONS: dict[Reason, tuple[Callable[[Companies], Reply], str]] = {
         "",
     ),
     Reason.STATUS_FORBIDS: (lambda c: c.call("partner", "POST", f"{SOLUTION}/accept", {"partner_app_id": PARTNER_APP}), ""),
+    Reason.MIGRATION_UNDER_WAY: (_another_intent, ""),
+    Reason.MIGRATION_FORBIDS: (lambda c: c.call("partner", "POST", MOVE, {"solution_id": SOLUTION}), ""),
     Reason.FIELDS_UNAVAILABLE: (lambda c: c.call("owner", "GET", SOLUTION, query="fields=secret"), ""),
 }
 """With the parameter that the answer names, if it names one."""

@@ -41,7 +41,7 @@ class World(NamedTuple):
         return Tenant(self.owner_app, self.solution, BusinessId(self.customer))
 
 
-async def _seed(c: AsyncConnection, w: World) -> None:
+async def seed(c: AsyncConnection, w: World) -> None:
     gen = {"generation": "A" * 11, "changed_at_s": 1000}
     app = {"status": "ACTIVE", "proof_required": False, "secret_sealed": b"sealed", **gen}
     owner, customer, stranger = w.owner_business, w.customer, w.stranger
@@ -116,7 +116,7 @@ async def _seed(c: AsyncConnection, w: World) -> None:
 async def _make(world: World) -> None:
     database = await Database.create(world.facts, world.trail)
     async with database.transaction() as connection:
-        await _seed(connection, world)
+        await seed(connection, world)
     await database.close()
 
 
@@ -165,7 +165,7 @@ def postgres_world(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFa
         await migrate(Postgres(url))
         database = PostgresDatabase(Postgres(url))
         async with database.transaction() as connection:
-            await _seed(connection, World(folder, folder))
+            await seed(connection, World(folder, folder))
         await database.close()
 
     asyncio.run(make())

@@ -12,7 +12,7 @@ import pytest
 from multipartner.storage.ports import Change, ChangeKind, StorageUnavailable
 from multipartner.storage.postgres import Postgres
 from multipartner.storage.postgres_engine import PostgresDatabase, migrate
-from storage.conftest import World, _seed
+from storage.conftest import World, seed
 from storage.engines import OnPostgres, on_reader
 
 EVERYTHING = (Change(ChangeKind.EVERYTHING),)
@@ -72,7 +72,7 @@ async def _seeded(url: str) -> None:
     await migrate(Postgres(url))
     database = PostgresDatabase(Postgres(url))
     async with database.transaction() as connection:
-        await _seed(connection, World(Path(), Path()))
+        await seed(connection, World(Path(), Path()))
     await database.close()
 
 

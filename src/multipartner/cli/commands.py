@@ -15,6 +15,7 @@ _MODULES: Final = {
     "credentials": ("credential", "resource-server"),
     "lives": ("app", "share", "grant"),
     "solutions": ("solution",),
+    "migrations": ("migration",),
     "keys": ("keys",),
     "audit": ("audit",),
     "explain": ("explain",),

@@ -6,11 +6,18 @@ from typing import Annotated
 import typer
 
 from multipartner.cli.calling import Call, command, noun
+from multipartner.cli.credentials import Scope
 
 _AppArgument = Annotated[str, typer.Argument(metavar="APP", help="Id of the app.", show_default=False)]
 _Business = Annotated[str, typer.Option(help="Id of the customer's business.", show_default=False)]
 _Solution = Annotated[str, typer.Option(help="Id of the solution.", show_default=False)]
 _App = Annotated[str, typer.Option(help="Id of the app.", show_default=False)]
+_Wabas = Annotated[
+    list[str], typer.Option("--waba", help="Id of a WABA that it shares; give it once for each.", show_default=False)
+]
+_Scopes = Annotated[
+    list[Scope], typer.Option("--permission", help="What it consents to; give it once for each.", show_default=False)
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +27,8 @@ def register(app: typer.Typer) -> None:
     command(apps, "resume")(resume)
     app_secrets = noun(apps, "secret", "The secret that an app's callers prove their token with.")
     command(app_secrets, "renew")(renew_secret)
-    shares = noun(app, "share", "Withdraw what a business shares with a solution.")
+    shares = noun(app, "share", "Make, change and withdraw what a business shares with a solution.")
+    command(shares, "make")(make_share)
     command(shares, "revoke")(revoke_share)
     grants = noun(app, "grant", "Take one app out of a share, and put it back.")
     command(grants, "revoke")(revoke_grant)
@@ -60,6 +68,20 @@ def renew_secret(call: Call, app: _AppArgument) -> None:
 
     secret = asyncio.run(renewed()).reveal()
     call.tell({"app_id": app, "secret": secret}, f"{secret}\n\nsecret of app {app}. Shown this once; it is kept sealed.")
+
+
+def make_share(call: Call, business: _Business, solution: _Solution, waba: _Wabas, permission: _Scopes) -> None:
+    """Consent, for a customer: from now on it shares exactly these WABAs, for exactly these permissions, with a solution.
+
+    Whatever was shared otherwise with the solution is so no more, and its tokens are dead.
+    """
+    from multipartner.domain.consent import Consent  # noqa: PLC0415 - not for --help
+    from multipartner.domain.model import BusinessId, Permission, SolutionId, WabaId  # noqa: PLC0415 - as above
+    from multipartner.partnering.shares import make_share as make  # noqa: PLC0415 - as above
+
+    permissions = frozenset(Permission(scope.value) for scope in permission)
+    consent = Consent(BusinessId(business), SolutionId(solution), frozenset(map(WabaId, waba)), permissions)
+    call.change(lambda store: make(store, call.act, consent))
 
 
 def revoke_share(call: Call, business: _Business, solution: _Solution) -> None:

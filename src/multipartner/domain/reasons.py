@@ -72,6 +72,8 @@ class Reason(enum.Enum):
     NOT_THIS_SIDES = "not_this_sides"
     NO_SUCH_REQUEST = "no_such_request"
     STATUS_FORBIDS = "status_forbids"
+    MIGRATION_UNDER_WAY = "migration_under_way"
+    MIGRATION_FORBIDS = "migration_forbids"
     FIELDS_UNAVAILABLE = "fields_unavailable"
     FACTS_UNAVAILABLE = "facts_unavailable"
     TRAIL_UNAVAILABLE = "trail_unavailable"
@@ -165,6 +167,13 @@ RULES: dict[Reason, Rule] = {
     Reason.NOT_THIS_SIDES: Rule(Station.AUTHORIZE, "This move belongs to the other side of the solution."),
     Reason.NO_SUCH_REQUEST: Rule(Station.AUTHORIZE, "The solution has no such request by, or to, this app."),
     Reason.STATUS_FORBIDS: Rule(Station.AUTHORIZE, "The solution's status has no such move."),
+    Reason.MIGRATION_UNDER_WAY: Rule(
+        Station.AUTHORIZE, "An app has one migration intent for a WABA at a time: it waits for the customer, or is cancelled."
+    ),
+    Reason.MIGRATION_FORBIDS: Rule(
+        Station.AUTHORIZE,
+        "A WABA moves between two different solutions, out of one that it is shared with; an intent moves as its status lets it.",
+    ),
     Reason.FIELDS_UNAVAILABLE: Rule(Station.AUTHORIZE, "`fields` names what this kind of node does not have."),
     Reason.FACTS_UNAVAILABLE: Rule(
         Station.AUTHORIZE, "The facts could not be read, or their feed was not confirmed within `stale_for_s`."

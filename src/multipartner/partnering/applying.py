@@ -17,6 +17,7 @@ from multipartner.domain.world_rules import Contradiction
 from multipartner.domain.world_unsaid import Unsaid, staying, with_unsaid
 from multipartner.partnering.acting import Act, ChangeRefused
 from multipartner.partnering.credentials import newest_mac_key
+from multipartner.partnering.shares import share_kind, share_told
 from multipartner.storage.change_ports import Changes, ChangeStore, Effect
 
 
@@ -164,15 +165,12 @@ class _Application:
 
     async def _add_share(self, share: w.Share, apps: tuple[AppId, AppId]) -> None:
         await self._changes.add_share(share, self._act.mark(), {app: self._act.mark() for app in apps})
-        await self._say_share(EventKind.SHARE_MADE, share, "added")
+        await self._say_share(share_kind(None, share), share, "added")
 
     async def _change_share(self, old: w.Share, share: w.Share) -> None:
         if msgspec.structs.replace(old, revoked_apps=share.revoked_apps) != share:
-            kind = EventKind.SHARE_CHANGED
-            if share.status is not old.status:
-                kind = EventKind.SHARE_REVOKED if share.status is w.ShareStatus.WITHDRAWN else EventKind.SHARE_RESTORED
             await self._changes.change_share(share, self._act.mark())
-            await self._say_share(kind, share, "changed")
+            await self._say_share(share_kind(old, share), share, "changed")
         for app in sorted(set(old.revoked_apps) ^ set(share.revoked_apps)):
             active = app in old.revoked_apps
             tenant = Tenant(app, share.solution, share.business)
@@ -183,14 +181,8 @@ class _Application:
             await self._say(EventKind.GRANT_RESTORED if active else EventKind.GRANT_REVOKED, what, "changed", **told)
 
     async def _say_share(self, kind: EventKind, share: w.Share, done: str) -> None:
-        told = {
-            "business_id": share.business,
-            "solution_id": share.solution,
-            "status": share.status.value,
-            "wabas": " ".join(share.wabas),
-            "permissions": " ".join(p.value for p in share.permissions),
-        }
-        await self._say(kind, f"share of {share.business} with solution {share.solution}", done, **told)
+        what = f"share of {share.business} with solution {share.solution}"
+        await self._say(kind, what, done, **share_told(share))
 
     async def _say(self, kind: EventKind, what: str, done: str, /, **told: str) -> None:
         verb = kind.value.rpartition(".")[2]

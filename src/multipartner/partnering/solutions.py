@@ -18,7 +18,18 @@ from multipartner.domain.world import Side, Solution
 from multipartner.partnering.acting import Act, ChangeRefused, UnknownEntity
 from multipartner.storage.change_ports import Changes, ChangeStore
 
-__all__ = ["MOST_INVITATIONS", "ChangeStore", "Proposal", "create_solution", "is_name", "move_solution", "solution"]
+__all__ = [
+    "MOST_INVITATIONS",
+    "ChangeStore",
+    "Proposal",
+    "create_solution",
+    "free_id",
+    "is_name",
+    "move_solution",
+    "refused",
+    "seen_by",
+    "solution",
+]
 
 MOST_INVITATIONS: Final = 100
 """Solutions of one owner that wait for their partner's answer: strangers can be invited, so there is an end to it."""
@@ -44,12 +55,12 @@ async def create_solution(store: ChangeStore, act: Act, owner_app_id: AppId, pro
     either end. Raises ChangeRefused with a refusal, StorageUnavailable.
     """
     if not is_name(proposal.name):
-        raise _refused(Refusal(Reason.INVALID_PARAMETER, fact="solution_name", parameter="solution_name"))
+        raise refused(Refusal(Reason.INVALID_PARAMETER, fact="solution_name", parameter="solution_name"))
     if proposal.owner_messaging == proposal.partner_messaging:
-        raise _refused(Refusal(Reason.MESSAGING_INVALID, fact="both sides" if proposal.owner_messaging else "no side"))
+        raise refused(Refusal(Reason.MESSAGING_INVALID, fact="both sides" if proposal.owner_messaging else "no side"))
     async with store.transaction() as changes:
         await _may_invite(changes, owner_app_id, proposal.partner_app_id)
-        solution_id = await _free_id(changes)
+        solution_id = SolutionId(await free_id(changes))
         owner = Side(owner_app_id, proposal.owner_messaging)
         partner = Side(proposal.partner_app_id, proposal.partner_messaging)
         made = Solution(solution_id, proposal.name, owner, partner, SolutionStatus.INITIATED)
@@ -69,15 +80,15 @@ async def move_solution(
     StorageUnavailable.
     """
     async with store.transaction() as changes:
-        before = await _seen_by(app_id, changes, solution_id)
+        before = await seen_by(app_id, changes, solution_id)
         if not await changes.app_active(app_id):
-            raise _refused(Refusal(Reason.APP_SUSPENDED))
+            raise refused(Refusal(Reason.APP_SUSPENDED))
         step = moved(before.status, before.role_of(app_id), move)
         if isinstance(step, Refusal):
-            raise _refused(step)
+            raise refused(step)
         # The statement decides, not what was read: it names the status that the step leads from.
         if not await changes.take_step(solution_id, app_id, step, act.mark()):
-            raise _refused(Refusal(Reason.STATUS_FORBIDS, fact="another move came first"))
+            raise refused(Refusal(Reason.STATUS_FORBIDS, fact="another move came first"))
         detail = {"status": step.to.value, "was": step.status.value} | ({"reason": reason} if reason else {})
         await changes.record(act.event(step.event, app_id=app_id, solution_id=solution_id, **detail))
         return await _node(changes, solution_id)
@@ -89,7 +100,7 @@ async def solution(store: ChangeStore, app_id: AppId, solution_id: SolutionId) -
     Raises ChangeRefused with a refusal (SOLUTION_UNKNOWN, APP_NOT_PARTY), StorageUnavailable.
     """
     async with store.reading() as changes:
-        return await _seen_by(app_id, changes, solution_id)
+        return await seen_by(app_id, changes, solution_id)
 
 
 def is_name(name: str) -> bool:
@@ -99,12 +110,13 @@ def is_name(name: str) -> bool:
     return not any(unicodedata.category(char) in _UNPRINTED for char in name)
 
 
-async def _seen_by(app_id: AppId, changes: Changes, solution_id: SolutionId) -> SolutionNode:
+async def seen_by(app_id: AppId, changes: Changes, solution_id: SolutionId) -> SolutionNode:
+    """Read a solution as one of its parties sees it. Raises ChangeRefused with a refusal: SOLUTION_UNKNOWN, APP_NOT_PARTY."""
     found = await changes.solution_node(solution_id)
     if found is None:
-        raise _refused(Refusal(Reason.SOLUTION_UNKNOWN))
+        raise refused(Refusal(Reason.SOLUTION_UNKNOWN))
     if found.role_of(app_id) is None:
-        raise _refused(Refusal(Reason.APP_NOT_PARTY))
+        raise refused(Refusal(Reason.APP_NOT_PARTY))
     return found
 
 
@@ -113,18 +125,19 @@ async def _may_invite(changes: Changes, owner_app_id: AppId, partner_app_id: App
     if owner_active is None:
         raise UnknownEntity(f"app {owner_app_id}: unknown")
     if not owner_active:
-        raise _refused(Refusal(Reason.APP_SUSPENDED))
+        raise refused(Refusal(Reason.APP_SUSPENDED))
     if partner_app_id == owner_app_id or not await changes.app_active(partner_app_id):
-        raise _refused(Refusal(Reason.PARTNER_APP_INVALID, fact="the owner itself, unknown or suspended"))
+        raise refused(Refusal(Reason.PARTNER_APP_INVALID, fact="the owner itself, unknown or suspended"))
     if await changes.invitations(owner_app_id) >= MOST_INVITATIONS:
-        raise _refused(Refusal(Reason.TOO_MANY_INVITATIONS))
+        raise refused(Refusal(Reason.TOO_MANY_INVITATIONS))
 
 
-async def _free_id(changes: Changes) -> SolutionId:
+async def free_id(changes: Changes) -> str:
+    """Draw an id of 15 to 17 digits that nothing has."""
     while True:
         drawn = str(_ID_LEAST + secrets.randbelow(_ID_MOST - _ID_LEAST))
         if await changes.is_free(drawn):
-            return SolutionId(drawn)
+            return drawn
 
 
 async def _node(changes: Changes, solution_id: SolutionId) -> SolutionNode:
@@ -134,5 +147,6 @@ async def _node(changes: Changes, solution_id: SolutionId) -> SolutionNode:
     return found
 
 
-def _refused(refusal: Refusal) -> ChangeRefused:
+def refused(refusal: Refusal) -> ChangeRefused:
+    """The exception for a refusal, with its fact as text."""
     return ChangeRefused(refusal.fact or refusal.reason.value.replace("_", " "), refusal)

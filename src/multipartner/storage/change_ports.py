@@ -11,7 +11,17 @@ from multipartner.domain import world as w
 from multipartner.domain.events import Event
 from multipartner.domain.graph import SolutionNode
 from multipartner.domain.lifecycle import Step
-from multipartner.domain.model import AppId, BusinessId, CredentialId, Permission, Permissions, SolutionId, SystemUserId, Tenant
+from multipartner.domain.model import (
+    AppId,
+    BusinessId,
+    CredentialId,
+    Permission,
+    Permissions,
+    SolutionId,
+    SystemUserId,
+    Tenant,
+)
+from multipartner.storage.migration_ports import MigrationChanges
 from multipartner.storage.ports import ResourceServerRecord, SealedKeyRecord, SigningKeyRecord
 
 
@@ -237,7 +247,7 @@ class AccessChanges(Protocol):
         ...
 
 
-class Changes(WorldChanges, LifeChanges, SolutionChanges, AccessChanges, Protocol):
+class Changes(WorldChanges, LifeChanges, SolutionChanges, MigrationChanges, AccessChanges, Protocol):
     """One transaction. It sees all of itself and is seen by nobody before its end."""
 
     async def record(self, event: Event) -> None:

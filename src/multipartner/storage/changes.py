@@ -14,9 +14,9 @@ from multipartner.domain.model import AppId, BusinessId, CredentialId, Permissio
 from multipartner.storage import tables as t
 from multipartner.storage.backend import Database
 from multipartner.storage.change_ports import Changes, Credential, Effect, Fingerprint, Mark, Narrowed
+from multipartner.storage.migration_changes import IntentRows
 from multipartner.storage.ports import ResourceServerRecord, SealedKeyRecord, SigningKeyRecord
 from multipartner.storage.rows import permissions
-from multipartner.storage.solution_changes import SolutionRows
 from multipartner.storage.world_rows import mark_columns, permissions_text
 
 
@@ -41,7 +41,7 @@ class SqlChangeStore:
             yield SqlChanges(connection)
 
 
-class SqlChanges(SolutionRows):
+class SqlChanges(IntentRows):
     """One transaction. `events`: what was recorded in it, to be stored together at its end."""
 
     def __init__(self, connection: AsyncConnection) -> None:

@@ -41,7 +41,7 @@ class History(msgspec.Struct, frozen=True):
         return Path(__file__).parent / "migrations" / self.name
 
 
-FACTS: Final = History("facts", "0001")
+FACTS: Final = History("facts", "0002")
 TRAIL: Final = History("trail", "0001")
 
 

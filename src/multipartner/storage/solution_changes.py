@@ -30,7 +30,7 @@ SOLUTION_NODE: Final = (
     .where(t.solution.c.id == sa.bindparam("solution_id", type_=sa.Text))
 )
 
-_WITH_IDS: Final = (t.business, t.app, t.system_user, t.waba, t.phone_number, t.solution)
+_WITH_IDS: Final = (t.business, t.app, t.system_user, t.waba, t.phone_number, t.solution, t.migration_intent)
 
 
 class SolutionRows(WorldRows):

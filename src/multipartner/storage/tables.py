@@ -168,6 +168,36 @@ app_grant = sa.Table(
 )
 """The grant: one row per share and app (`grant` is a reserved word); made together with the share."""
 
+migration_intent = sa.Table(
+    "migration_intent",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("waba_id", sa.Text, nullable=False),
+    sa.Column("business_id", sa.Text, nullable=False),
+    sa.Column("app_id", sa.Text, sa.ForeignKey("app.id"), nullable=False),
+    sa.Column("source_solution_id", sa.Text, sa.ForeignKey("solution.id"), nullable=False),
+    sa.Column("target_solution_id", sa.Text, sa.ForeignKey("solution.id"), nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("set_at_s", sa.BigInteger, nullable=False),
+    sa.Column("changed_at_s", sa.BigInteger, nullable=False),
+    sa.Column("not_before_s", sa.BigInteger),
+    _one_of("status", "INITIATED", "ACCEPTED", "COMPLETED", "REJECTED"),
+    sa.CheckConstraint("source_solution_id <> target_solution_id", name="two_solutions"),
+    sa.ForeignKeyConstraint(["business_id", "waba_id"], ["waba.business_id", "waba.id"]),
+    sa.Index(None, "waba_id", "app_id"),
+)
+"""`app_id` asked for the move. Of one app and WABA at most one waits for the customer; of those that ended a few are kept."""
+
+_waits = migration_intent.c.status == "INITIATED"
+sa.Index(
+    "uq_migration_intent_open",
+    migration_intent.c.waba_id,
+    migration_intent.c.app_id,
+    unique=True,
+    sqlite_where=_waits,
+    postgresql_where=_waits,
+)
+
 signing_key = sa.Table(
     "signing_key",
     metadata,

@@ -2,6 +2,7 @@
 
 `system_user`, `business`, `waba` and `phone_number` have none: no cached answer holds a column of theirs. What they decide
 (which WABA may be shared, whose credential it is) is decided by foreign keys when a row that has a trigger is written.
+`migration_intent` neither: what an answer changes is the shares, and they are fed.
 `sealed_key` has none either: a key is written before the first row that names it, and whoever meets an unknown id reads again.
 
 The PostgreSQL half has the same kinds and keys, one function per table, and wakes listeners with `pg_notify`. There a statement

@@ -13,8 +13,8 @@ from multipartner.domain.reasons import RULES, Reason, Station
 from multipartner.web import openapi
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH
 from multipartner.web.openapi_described import Described, names_in, reasons_of
+from multipartner.web.openapi_graph import LIFE_OPERATIONS
 from multipartner.web.openapi_schemas import HEADERS
-from multipartner.web.openapi_solutions import OPERATIONS
 from multipartner.web.openapi_tokens import TOKEN_OPERATIONS
 from multipartner.web.revocation import REVOCATION_PATH
 from multipartner.web.snippets import SNIPPETS
@@ -55,7 +55,7 @@ class Page:
             "headers": _headers(),
             "refusals": "".join(_status(status) for status in openapi.STATUSES),
             "precedence": _precedence(),
-            "solutions": "".join(map(_described, OPERATIONS)),
+            "solutions": "".join(map(_described, LIFE_OPERATIONS)),
             "tokens": "".join(map(_described, TOKEN_OPERATIONS)),
             "revoke": escape(_revoke(issuer)),
             "introspect": escape(_introspect(issuer)),

@@ -39,5 +39,20 @@ class Operation(msgspec.Struct, frozen=True):
     client: Callable[[Parameters], tuple[str, Secret]] | None = None
 
 
+NodeReader = Callable[[Work], Awaitable[bytes | Refusal | None]]
+"""Reads nodes of one kind behind `GET /{id}`: None when the id is no such node, or none that this viewer may see."""
+
 Operations = dict[str, dict[str, Operation]]
 """By the path's edge (see `wire.graph_ask.PathParser`), then by method."""
+
+
+def together(*parts: Operations) -> Operations:
+    """Put operations together; raises ValueError when two have one place."""
+    whole: Operations = {}
+    for part in parts:
+        for edge, methods in part.items():
+            there = whole.setdefault(edge, {})
+            if there.keys() & methods.keys():
+                raise ValueError(f"two operations at {edge!r}")
+            there.update(methods)
+    return whole

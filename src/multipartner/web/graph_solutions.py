@@ -4,6 +4,7 @@ Contract and guides differ on bodies (facts: graph-wire 5.4): what the contract 
 sent must be right.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from multipartner.domain.graph import SolutionNode, ViewerKind
@@ -11,7 +12,7 @@ from multipartner.domain.lifecycle import Move
 from multipartner.domain.model import AppId, SolutionId
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.partnering import solutions
-from multipartner.web.graph_operations import Operation, Operations, Work
+from multipartner.web.graph_operations import NodeReader, Operation, Operations, Work
 from multipartner.wire import solutions as wire
 
 _MESSAGING: Final = frozenset({"MESSAGING"})
@@ -20,10 +21,11 @@ _TEXT: Final = 500
 
 
 class SolutionLife:
-    """Runs them over a store."""
+    """Runs them over a store. `others` read nodes of other kinds; None from one means that it knows no such node."""
 
-    def __init__(self, store: solutions.ChangeStore) -> None:
+    def __init__(self, store: solutions.ChangeStore, others: Sequence[NodeReader] = ()) -> None:
         self._store = store
+        self._others = others
 
     def operations(self) -> Operations:
         """All of them, by edge and method."""
@@ -47,7 +49,11 @@ class SolutionLife:
         }
 
     async def read(self, work: Work) -> bytes | Refusal:
-        """`GET /{Solution-ID}`."""
+        """`GET /{Solution-ID}`, or what another reader of nodes knows under the id."""
+        for other in self._others:
+            found = await other(work)
+            if found is not None:
+                return found
         names = wire.solution_fields(work.parameters.text("fields"))
         node = await self._visible(work)
         if isinstance(node, Refusal):

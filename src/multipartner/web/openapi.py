@@ -14,19 +14,17 @@ from multipartner.domain.reasons import RULES, Reason, Station
 from multipartner.web import openapi_schemas as schemas
 from multipartner.web.asgi import Receive, Scope, Send, answer
 from multipartner.web.observing import Observer
-from multipartner.web.openapi_described import TAG, paths_of
+from multipartner.web.openapi_described import TAG
+from multipartner.web.openapi_graph import graph_paths, graph_schemas
 from multipartner.web.openapi_oauth import TAG as VERIFICATION
 from multipartner.web.openapi_oauth import oauth_paths
 from multipartner.web.openapi_schemas import TEXT, Json, object_of, refer
-from multipartner.web.openapi_solutions import OPERATIONS, solution_schemas
 from multipartner.web.openapi_tokens import TAG as TOKENS
-from multipartner.web.openapi_tokens import TOKEN_OPERATIONS, token_schemas
 from multipartner.wire import refusals
 from multipartner.wire.ask import ID_PATTERN, VERSION_PATTERN, Arrival
 
 OPENAPI_PATH = "/openapi.json"
 OPERATION_PATH = "/{Version}/{Solution-ID}/access_token"
-
 
 EXAMPLE_VERSION = "v23.0"
 EXAMPLE_SOLUTION_ID = "583920174662301"
@@ -46,7 +44,6 @@ STATUSES: Mapping[int, str] = {
 }
 """What each refusing status means, in our words."""
 
-
 ELSEWHERE: Final = frozenset(
     {
         Reason.MALFORMED_NODE_ID,
@@ -64,6 +61,8 @@ ELSEWHERE: Final = frozenset(
         Reason.NOT_THIS_SIDES,
         Reason.NO_SUCH_REQUEST,
         Reason.STATUS_FORBIDS,
+        Reason.MIGRATION_UNDER_WAY,
+        Reason.MIGRATION_FORBIDS,
         Reason.FIELDS_UNAVAILABLE,
         Reason.GRANT_INDIVISIBLE,
     }
@@ -111,7 +110,7 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
         ],
         "paths": {
             OPERATION_PATH: {"get": _operation()},
-            **paths_of((*OPERATIONS, *TOKEN_OPERATIONS), refusal_answer),
+            **graph_paths(refusal_answer),
             **oauth_paths(),
         },
         "components": {
@@ -136,8 +135,7 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
             "schemas": {
                 "WhatsAppBusinessSolutionAccessToken": schemas.access_token(),
                 "GraphAPIError": schemas.graph_error(),
-                **solution_schemas(),
-                **token_schemas(),
+                **graph_schemas(),
                 "OAuthError": object_of({"error": {**TEXT, "description": "RFC 6749, section 5.2."}}, ["error"]),
                 "Introspection": schemas.introspection(),
                 "KeySet": schemas.key_set(),

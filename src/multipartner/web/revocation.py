@@ -1,7 +1,7 @@
 """`POST /oauth/revoke` (RFC 7009): an app ends a token that is for it.
 
 A granular token has no row of its own: every one of a window is the same bytes. So its grant is revoked, which is what it
-stands for (docs/decisions/0022).
+stands for (docs/decisions/0027).
 """
 
 from collections.abc import Mapping

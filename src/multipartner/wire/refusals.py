@@ -124,6 +124,10 @@ ROWS = MappingProxyType(
         Reason.NOT_THIS_SIDES: _denied("This belongs to the other partner of the Multi-Partner Solution"),
         Reason.NO_SUCH_REQUEST: Row(404, _METHOD, 100, "The solution has no such pending request"),
         Reason.STATUS_FORBIDS: Row(422, _METHOD, 100, "The Multi-Partner Solution is not in a status that allows this"),
+        Reason.MIGRATION_UNDER_WAY: Row(
+            422, _METHOD, 100, "Another migration intent of this application for the WhatsApp Business Account is open"
+        ),
+        Reason.MIGRATION_FORBIDS: Row(422, _METHOD, 100, "The migration intent cannot be set or moved in the current state"),
         Reason.FIELDS_UNAVAILABLE: Row(422, _METHOD, 100, "The requested fields are not available on this object"),
         Reason.FACTS_UNAVAILABLE: _FAULT,
         Reason.TRAIL_UNAVAILABLE: _FAULT,
