@@ -19,11 +19,13 @@ from multipartner.domain.reasons import Reason
 from multipartner.issuing.app_tokens import AppTokens
 from multipartner.issuing.authenticate import Authenticator, MacKeys
 from multipartner.issuing.corridor import Corridor, Stations
+from multipartner.issuing.cursors import Cursors
 from multipartner.issuing.grants import Grants
 from multipartner.issuing.introspect import Introspector
 from multipartner.issuing.issue import Issuer, Issuing
 from multipartner.issuing.keyring import KeyRing
 from multipartner.issuing.management import Management
+from multipartner.issuing.reading import Reading
 from multipartner.issuing.shared_limits import SharedLimiter
 from multipartner.issuing.viewers import Viewers
 from multipartner.late_store import LateStore
@@ -31,6 +33,7 @@ from multipartner.operating import backend_of
 from multipartner.settings import Settings
 from multipartner.sharing import check_limits, limiter_of
 from multipartner.storage.backend import Backend, ServingReader
+from multipartner.storage.graph_rows import GraphRows
 from multipartner.storage.migrate import DatabaseVersionError
 from multipartner.storage.ports import StorageUnavailable, TrailUnavailable
 from multipartner.storage.retention import prune
@@ -41,6 +44,8 @@ from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
 from multipartner.web.asgi import Receive, Send
 from multipartner.web.graph import Graph
+from multipartner.web.graph_operations import together
+from multipartner.web.graph_reads import Reads
 from multipartner.web.graph_solutions import SolutionLife
 from multipartner.web.guard import Guard, Route, Surroundings, read_clocks
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH, Introspection, KeySet, Metadata
@@ -156,7 +161,9 @@ class Service:
         self._store = LateStore(self._backend, self._reader.confirmation)
         viewers = Viewers(self._reader, self._master, authenticate, introspect, AppTokens(self._reader, self._master))
         management = Management(self._grants, viewers, limiter, self._trail)
-        graph = Graph(versions, SolutionLife(self._store).operations(), management, self._observer)
+        reads = Reads(Reading(GraphRows(self._reader)), Cursors(self._reader, self._master), names.issuer)
+        operations = together(reads.operations(), SolutionLife(self._store).operations())
+        graph = Graph(versions, operations, management, self._observer)
         routes = (
             Route(JWKS_PATH.encode(), ("GET",), KeySet(self._grants, self._ring, self._observer)),
             Route(METADATA_PATH.encode(), ("GET",), Metadata(names.issuer, self._observer)),

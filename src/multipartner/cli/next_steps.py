@@ -56,6 +56,7 @@ NEXT_STEPS: Final[Mapping[str, str]] = {
     "no_such_request": "Look at the solution's status and partner in `multipartner world export`.",
     "status_forbids": "Look at the solution's status in `multipartner world export`, and at what is open in it.",
     "fields_unavailable": _SHAPE,
+    "filter_unavailable": _SHAPE,
     "facts_unavailable": _RETRY,
     "limits_unavailable": "Bring back the server of limits_url, or let workers count alone meanwhile: limits_when_away=count.",
     "trail_unavailable": "Nothing is issued while the trail cannot be written: has its disk room, can its file be written?",

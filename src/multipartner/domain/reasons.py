@@ -72,6 +72,7 @@ class Reason(enum.Enum):
     NO_SUCH_REQUEST = "no_such_request"
     STATUS_FORBIDS = "status_forbids"
     FIELDS_UNAVAILABLE = "fields_unavailable"
+    FILTER_UNAVAILABLE = "filter_unavailable"
     FACTS_UNAVAILABLE = "facts_unavailable"
     TRAIL_UNAVAILABLE = "trail_unavailable"
     NO_SIGNING_KEY = "no_signing_key"
@@ -162,6 +163,7 @@ RULES: dict[Reason, Rule] = {
     Reason.NO_SUCH_REQUEST: Rule(Station.AUTHORIZE, "The solution has no such request by, or to, this app."),
     Reason.STATUS_FORBIDS: Rule(Station.AUTHORIZE, "The solution's status has no such move."),
     Reason.FIELDS_UNAVAILABLE: Rule(Station.AUTHORIZE, "`fields` names what this kind of node does not have."),
+    Reason.FILTER_UNAVAILABLE: Rule(Station.AUTHORIZE, "A list cannot be narrowed or sorted by this: the facts do not have it."),
     Reason.FACTS_UNAVAILABLE: Rule(
         Station.AUTHORIZE, "The facts could not be read, or their feed was not confirmed within `stale_for_s`."
     ),

@@ -36,3 +36,15 @@ class Operation(msgspec.Struct, frozen=True):
 
 Operations = dict[str, dict[str, Operation]]
 """By the path's edge, then by method."""
+
+
+def together(*parts: Operations) -> Operations:
+    """Put operations together; raises ValueError when two have one place."""
+    whole: Operations = {}
+    for part in parts:
+        for edge, methods in part.items():
+            there = whole.setdefault(edge, {})
+            if there.keys() & methods.keys():
+                raise ValueError(f"two operations at {edge!r}")
+            there.update(methods)
+    return whole

@@ -61,6 +61,7 @@ ELSEWHERE: Final = frozenset(
         Reason.NO_SUCH_REQUEST,
         Reason.STATUS_FORBIDS,
         Reason.FIELDS_UNAVAILABLE,
+        Reason.FILTER_UNAVAILABLE,
     }
 )
 """What the token operation is never refused for."""

@@ -36,7 +36,11 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class PathParser:
-    """Reads paths for a list of served versions; `edges` are those that exist, "" for a node itself among them."""
+    """Reads paths for a list of served versions; `edges` are those that exist, "" for a node itself among them.
+
+    One that begins with a slash, such as "/me", is a word in an id's place, and its node_id is empty. It is served without a
+    version too, as the oldest one (facts: graph-wire 6, B).
+    """
 
     def __init__(self, answering: Mapping[str, str], edges: Collection[str]) -> None:
         self._answering = {asked.encode(): answered for asked, answered in answering.items()}
@@ -47,7 +51,12 @@ class PathParser:
 
         What is no path of ours is told before what is malformed.
         """
+        if raw_path in self._edges:
+            return self._edges[raw_path], Place(next(iter(self._answering.values())), "")
         shape = _SHAPE.fullmatch(raw_path)
+        if shape is not None and shape[3] is None and b"/" + shape[2] in self._edges:
+            edge = self._edges[b"/" + shape[2]]
+            return edge, self._place(shape[1], "", edge)
         if shape is None or (shape[3] or b"") not in self._edges or shape[3] == b"":
             return "", Refusal(Reason.UNKNOWN_PATH)
         edge = self._edges[shape[3] or b""]
@@ -56,11 +65,11 @@ class PathParser:
     def _place(self, asked: bytes, node_id: str, edge: str) -> Place | Refusal:
         if _VERSION.fullmatch(asked) is None:
             # Any two words have the shape of a node's path; of an edge's there are few, so that one was meant.
-            return Refusal(Reason.MALFORMED_VERSION if edge else Reason.UNKNOWN_PATH)
+            return Refusal(Reason.MALFORMED_VERSION if edge and not edge.startswith("/") else Reason.UNKNOWN_PATH)
         version = self._answering.get(asked)
         if version is None:
             return Refusal(Reason.UNKNOWN_VERSION)
-        return Place(version, node_id) if _ID.fullmatch(node_id) else Refusal(Reason.MALFORMED_NODE_ID)
+        return Place(version, node_id) if edge.startswith("/") or _ID.fullmatch(node_id) else Refusal(Reason.MALFORMED_NODE_ID)
 
 
 def query_parameters(query: bytes, known: Collection[str]) -> dict[str, str]:
@@ -152,6 +161,15 @@ class Parameters:
         if type(value) is not bool:
             raise _invalid(name)
         return value
+
+    def number(self, name: str, most: int) -> int | None:
+        """A whole number from 1 to `most`, in plain ASCII digits."""
+        value = self.text(name, len(str(most)))
+        if value is None:
+            return None
+        if _ID.fullmatch(value) is None or not 1 <= int(value) <= most:
+            raise _invalid(name)
+        return int(value)
 
     def words(self, name: str, choices: Collection[str], most: int) -> tuple[str, ...] | None:
         """A list of the contract's words without repetition; in a form or query it is a JSON array."""

@@ -4,6 +4,8 @@ from types import MappingProxyType
 from typing import Final
 
 _ID: Final = "must be a numeric string"
+_COUNT: Final = "must be a whole number from 1 to 100"
+_CURSOR: Final = "must be a cursor that this list gave to this caller within a day"
 
 SHAPES: Final = MappingProxyType(
     {
@@ -16,6 +18,17 @@ SHAPES: Final = MappingProxyType(
         "reason": "must have at most 500 characters",
         "log_session_id": "must be a text of at most 500 characters",
         "reject_deactivation_request": "must be true",
+        "fields": "must be names with commas between, those inside a field in braces, at most 4 levels and 100 names",
+        "limit": _COUNT,
+        "first": _COUNT + ", and goes with after",
+        "last": _COUNT + ", and goes with before",
+        "after": _CURSOR,
+        "before": _CURSOR + ", and not come with after",
+        "role": "must be OWNER or PARTNER",
+        "find": _ID,
+        "filtering": 'must be a JSON list of conditions such as {"field":"partners","operator":"ALL","value":["1"]}',
+        "business_type": "must be one text",
+        "sort": "must be one text",
         "access_token": "must be one text",
         "appsecret_proof": "must be one text",
     }

@@ -124,6 +124,7 @@ ROWS = MappingProxyType(
         Reason.NO_SUCH_REQUEST: Row(404, _METHOD, 100, "The solution has no such pending request"),
         Reason.STATUS_FORBIDS: Row(422, _METHOD, 100, "The Multi-Partner Solution is not in a status that allows this"),
         Reason.FIELDS_UNAVAILABLE: Row(422, _METHOD, 100, "The requested fields are not available on this object"),
+        Reason.FILTER_UNAVAILABLE: Row(422, _METHOD, 100, "The list cannot be filtered or sorted by this"),
         Reason.FACTS_UNAVAILABLE: _FAULT,
         Reason.TRAIL_UNAVAILABLE: _FAULT,
         Reason.NO_SIGNING_KEY: _FAULT,
