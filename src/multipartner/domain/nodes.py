@@ -121,7 +121,7 @@ class Scan(msgspec.Struct, Generic[Item], frozen=True):
 class Page(msgspec.Struct, Generic[Item], frozen=True):
     """Items in the list's order, and the positions to ask for the pages around by; None where there is none to ask from.
 
-    A page may have fewer items than asked for, or none, and yet a next one: what was looked at was not for this viewer.
+    A page may have fewer items than asked for, or none, and yet a next one: the search for more has an end.
     """
 
     items: tuple[Item, ...]

@@ -1,6 +1,6 @@
 """Reading what a viewer reaches: single nodes by their id, and lists of them. `domain.visibility` decides each of them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from multipartner.domain.graph import Role, SolutionNode, Viewer
@@ -18,17 +18,14 @@ from multipartner.domain.nodes import (
 )
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.domain.visibility import has_partners, lists_customers, live_paths, visible
+from multipartner.issuing.paging import among, page, scanned, window
 from multipartner.storage.graph_ports import GraphReader, Window
 
 __all__ = ["Reading"]
 
-MOST_SCANS: Final = 4
-"""So many times a page is looked for; if it is not full then, it is given as it is, with a way to go on."""
-
 CUSTOMERS_AT_ONCE: Final = 50
 """Connected businesses in one scan for shared WABAs: with few WABAs each, about a page."""
 
-Item = TypeVar("Item")
 Resolver = Callable[[Viewer, str], Awaitable[Sight | None]]
 
 
@@ -63,11 +60,11 @@ class Reading:
         """The businesses that are connected to the viewer's app."""
 
         async def scan(part: Slice) -> Scan[BusinessSight]:
-            window = _window(part)
-            return _scan(part, await self._reader.connected_businesses(viewer.app_id, window), lambda sight: sight.node.id)
+            ahead = window(part)
+            return scanned(part, await self._reader.connected_businesses(viewer.app_id, ahead), lambda sight: sight.node.id)
 
         refusal = lists_customers(viewer, node_id)
-        return refusal or await _page(part, scan, lambda sight: visible(viewer, sight) is None)
+        return refusal or await page(part, scan, lambda sight: visible(viewer, sight) is None)
 
     async def solutions_of_app(
         self, viewer: Viewer, node_id: str, roles: frozenset[Role], part: Slice
@@ -75,28 +72,31 @@ class Reading:
         """The solutions in which the app of this id, the viewer's own, has one of these roles."""
 
         async def scan(part: Slice) -> Scan[SolutionNode]:
-            found = await self._reader.solutions_of_app(viewer.app_id, roles, _window(part))
-            return _scan(part, found, lambda node: node.id)
+            found = await self._reader.solutions_of_app(viewer.app_id, roles, window(part))
+            return scanned(part, found, lambda node: node.id)
 
         app = _seen(viewer, await self._reader.app_node(AppId(node_id)))
         if isinstance(app, Refusal):
             return app
-        return await _page(part, scan, lambda node: visible(viewer, node) is None)
+        return await page(part, scan, lambda node: visible(viewer, node) is None)
 
     async def owned_wabas(self, viewer: Viewer, node_id: str, find: str | None, part: Slice) -> Page[WabaSight] | Refusal:
         """The WABAs that a business owns; `find`: at most the one with this id."""
+        business = _seen(viewer, await self._reader.business(BusinessId(node_id), viewer.app_id))
+        if isinstance(business, Refusal):
+            return business
+        owner = business.node.id
 
         async def scan(part: Slice) -> Scan[WabaSight]:
             if find is not None:
                 waba = await self._reader.waba(WabaId(find), viewer.app_id)
-                return _all([waba] if waba is not None and waba.node.owner.id == node_id else [])
-            found = await self._reader.wabas_of(BusinessId(node_id), viewer.app_id, _window(part))
-            return _scan(part, found, lambda sight: sight.node.id)
+                return among(part, [waba] if waba is not None and waba.node.owner.id == owner else [], _id_of)
+            if owner == viewer.business_id:
+                return scanned(part, await self._reader.wabas_of(owner, viewer.app_id, window(part)), _id_of)
+            # A customer's: those that are not shared must not show, and neither that there are such.
+            return among(part, await self._reader.shared_wabas(viewer.app_id, owner, owner), _id_of)
 
-        business = _seen(viewer, await self._reader.business(BusinessId(node_id), viewer.app_id))
-        if isinstance(business, Refusal):
-            return business
-        return await _page(part, scan, lambda sight: visible(viewer, sight) is None)
+        return await page(part, scan, lambda sight: visible(viewer, sight) is None)
 
     async def client_wabas(
         self, viewer: Viewer, node_id: str, partners: frozenset[str], find: str | None, part: Slice
@@ -108,10 +108,10 @@ class Reading:
 
         async def scan(part: Slice) -> Scan[WabaSight]:
             if node_id != viewer.business_id:
-                return _all([])
+                return Scan((), None)
             if find is not None:
                 waba = await self._reader.waba(WabaId(find), viewer.app_id)
-                return _all([waba] if waba is not None else [])
+                return among(part, [waba] if waba is not None else [], _id_of)
             return await self._shared(viewer, part)
 
         def sees(sight: WabaSight) -> bool:
@@ -119,7 +119,7 @@ class Reading:
             return bool(paths) and sight.node.owner.id != node_id and has_partners(paths, partners)
 
         business = _seen(viewer, await self._reader.business(BusinessId(node_id), viewer.app_id))
-        return business if isinstance(business, Refusal) else await _page(part, scan, sees)
+        return business if isinstance(business, Refusal) else await page(part, scan, sees)
 
     async def phone_numbers(self, viewer: Viewer, node_id: str, part: Slice) -> Page[PhoneNumberNode] | Refusal:
         """The phone numbers of a WABA."""
@@ -129,22 +129,21 @@ class Reading:
         owner, waba_id = waba.node.owner.id, waba.node.id
 
         async def scan(part: Slice) -> Scan[PhoneNumberNode]:
-            return _scan(part, await self._reader.phone_numbers(owner, waba_id, _window(part)), lambda node: node.id)
+            return scanned(part, await self._reader.phone_numbers(owner, waba_id, window(part)), lambda node: node.id)
 
-        return await _page(part, scan, lambda _: True)
+        return await page(part, scan, lambda _: True)
 
     async def solutions_of_waba(self, viewer: Viewer, node_id: str, part: Slice) -> Page[SolutionNode] | Refusal:
         """The solutions with which a WABA is shared now, of those the viewer's app is a party to."""
         waba = _seen(viewer, await self._reader.waba(WabaId(node_id), viewer.app_id))
         if isinstance(waba, Refusal):
             return waba
-        nodes = sorted((path.solution for path in live_paths(viewer, waba)), key=lambda node: node.id)
+        nodes = [path.solution for path in live_paths(viewer, waba)]
 
         async def scan(part: Slice) -> Scan[SolutionNode]:
-            beyond = [node for node in nodes if _is_beyond(node.id, part)]
-            return _scan(part, (beyond[::-1] if part.backwards else beyond)[: part.limit], lambda node: node.id)
+            return among(part, nodes, lambda node: node.id)
 
-        return await _page(part, scan, lambda _: True)
+        return await page(part, scan, lambda _: True)
 
     async def _shared(self, viewer: Viewer, part: Slice) -> Scan[WabaSight]:
         """Shared WABAs by owner and id. A position without a WABA lies beyond all of its business's."""
@@ -153,14 +152,13 @@ class Reading:
             first = last = BusinessId(business_id)
             more_from: Position | None = (business_id, "")
         else:
-            window = Window(CUSTOMERS_AT_ONCE, business_id, part.backwards)
-            found = [sight.node.id for sight in await self._reader.connected_businesses(viewer.app_id, window)]
+            ahead = Window(CUSTOMERS_AT_ONCE, business_id, part.backwards)
+            found = [sight.node.id for sight in await self._reader.connected_businesses(viewer.app_id, ahead)]
             if not found:
-                return _all([])
+                return Scan((), None)
             first, last = (found[-1], found[0]) if part.backwards else (found[0], found[-1])
             more_from = (found[-1], "") if len(found) == CUSTOMERS_AT_ONCE else None
         wabas = await self._reader.shared_wabas(viewer.app_id, first, last)
-        # Sorted here: ids are ASCII digits, and the text order of a database depends on its collation.
         rows = sorted((((sight.node.owner.id, sight.node.id), sight) for sight in wabas), key=lambda row: row[0])
         if waba_id:
             rows = [row for row in rows if (row[0] < part.position if part.backwards else row[0] > part.position)]
@@ -176,48 +174,5 @@ def _seen(viewer: Viewer, sight: Known | None) -> Known | Refusal:
     return visible(viewer, sight) or sight
 
 
-def _window(part: Slice) -> Window:
-    return Window(part.limit, part.position[0] if part.position else "", part.backwards)
-
-
-def _is_beyond(id_: str, part: Slice) -> bool:
-    if not part.position:
-        return True
-    return id_ < part.position[0] if part.backwards else id_ > part.position[0]
-
-
-def _scan(part: Slice, found: Sequence[Item], id_of: Callable[[Item], str]) -> Scan[Item]:
-    rows = [((id_of(item),), item) for item in found]
-    return Scan(rows, rows[-1][0] if len(rows) == part.limit else None)
-
-
-def _all(found: list[WabaSight]) -> Scan[WabaSight]:
-    return Scan([((sight.node.owner.id, sight.node.id), sight) for sight in found], None)
-
-
-async def _page(part: Slice, scan: Callable[[Slice], Awaitable[Scan[Item]]], sees: Callable[[Item], bool]) -> Page[Item]:
-    """Gather one page: what is not for this viewer is passed over, by a bounded number of scans."""
-    items: list[Item] = []
-    passed: list[Position] = []
-    here: Position | None = part.position
-    for _ in range(MOST_SCANS):
-        found = await scan(Slice(part.limit + 1, here or (), part.backwards))
-        for position, item in found.rows:
-            if len(items) == part.limit:
-                return _made(part, items, passed, more=True)
-            passed.append(position)
-            if sees(item):
-                items.append(item)
-        here = found.more_from
-        if here is None:
-            return _made(part, items, passed, more=False)
-        passed.append(here)
-    return _made(part, items, passed, more=True)
-
-
-def _made(part: Slice, items: list[Item], passed: list[Position], *, more: bool) -> Page[Item]:
-    near, far = (passed[0], passed[-1]) if passed else (None, None)
-    came = bool(part.position)
-    if part.backwards:
-        return Page(tuple(items[::-1]), far, near, has_previous=more, has_next=came)
-    return Page(tuple(items), near, far, has_previous=came, has_next=more)
+def _id_of(sight: WabaSight) -> str:
+    return sight.node.id
