@@ -12,6 +12,7 @@ import multipartner
 from multipartner.domain.reasons import RULES, Reason, Station
 from multipartner.web import openapi
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH
+from multipartner.web.openapi_reads import READS
 from multipartner.web.openapi_schemas import HEADERS
 from multipartner.web.openapi_solutions import OPERATIONS, Described, names_in, reasons_of
 from multipartner.web.snippets import SNIPPETS
@@ -52,7 +53,8 @@ class Page:
             "headers": _headers(),
             "refusals": "".join(_status(status) for status in openapi.STATUSES),
             "precedence": _precedence(),
-            "solutions": "".join(map(_described, OPERATIONS)),
+            "solutions": "".join(_described(issuer, versions[-1], operation) for operation in OPERATIONS),
+            "reads": "".join(_described(issuer, versions[-1], operation) for operation in READS),
             "introspect": escape(_introspect(issuer)),
             "key_set": escape(f"curl {issuer}{JWKS_PATH}"),
             "versions": ", ".join(f"<code>{escape(version)}</code>" for version in versions),
@@ -128,14 +130,23 @@ def _precedence() -> str:
     return f"<div class='precedence'>{''.join(parts).removeprefix('</ol>')}</ol></div>"
 
 
-def _described(operation: Described) -> str:
+def _described(base: str, version: str, operation: Described) -> str:
     statuses = sorted({refusals.ROWS[reason].status for reason in reasons_of(operation)})
     body = ", ".join(f"<code>{escape(name)}</code>" for name in names_in(operation)) or "none"
     return (
         f'<article class="card" id="{escape(operation.id)}"><h3>{escape(operation.summary)}</h3>'
         f'<p class="endpoint"><span class="verb">{operation.method.upper()}</span><code>{escape(operation.path)}</code></p>'
-        f"<p>{_prose(operation.whose)}</p><p>Parameters: {body}.</p><p>{''.join(map(_chip, [200, *statuses]))}</p></article>"
+        f"<p>{_prose(operation.whose)}</p><p>Parameters: {body}.</p><p>{''.join(map(_chip, [200, *statuses]))}</p>"
+        f"<pre tabindex='0'><code>{escape(_call(base, version, operation))}</code></pre></article>"
     )
+
+
+def _call(base: str, version: str, operation: Described) -> str:
+    """One line to try; ids are left to whoever pastes it, as variables of a shell."""
+    path = re.sub(r"\{([\w-]+)\}", lambda name: "$" + name[1].upper().replace("-", "_"), operation.path)
+    address = f'"{base}{path.replace("$VERSION", version)}"'
+    method = "" if operation.method == "get" else "--request POST "
+    return f'curl {method}{address} --header "Authorization: Bearer $CALLER_TOKEN"'
 
 
 def _chip(status: int) -> str:

@@ -124,7 +124,11 @@ class Reads:
 
     async def phone_numbers(self, work: Work) -> bytes | Refusal:
         """`GET /{WABA-ID}/phone_numbers`."""
-        vain = pages.unavailable(work.parameters, "filtering", "sort")
+        vain = pages.unavailable(work.parameters, "sort")
+        filters = pages.partners_asked(work.parameters)
+        if filters:
+            # Numbers have no partners, and what else the contract filters them by is not known.
+            vain = filters if isinstance(filters, Refusal) else Refusal(Reason.FILTER_UNAVAILABLE, fact="filtering")
         fetch = partial(self._reading.phone_numbers, work.viewer, work.presented.node_id)
         return await self._list(work, _List("phone_numbers", nodes.PHONE_NUMBER, fetch, (), vain))
 

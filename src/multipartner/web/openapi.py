@@ -12,13 +12,12 @@ import msgspec
 import multipartner
 from multipartner.domain.reasons import RULES, Reason, Station
 from multipartner.web import openapi_schemas as schemas
-from multipartner.web.asgi import Receive, Scope, Send, answer
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH
-from multipartner.web.observing import Observer
+from multipartner.web.openapi_reads import READS, read_schemas
 from multipartner.web.openapi_schemas import TEXT, Json, object_of
-from multipartner.web.openapi_solutions import solution_paths, solution_schemas
+from multipartner.web.openapi_solutions import OPERATIONS, described_paths, solution_schemas
 from multipartner.wire import refusals
-from multipartner.wire.ask import ID_PATTERN, VERSION_PATTERN, Arrival
+from multipartner.wire.ask import ID_PATTERN, VERSION_PATTERN
 
 OPENAPI_PATH = "/openapi.json"
 OPERATION_PATH = "/{Version}/{Solution-ID}/access_token"
@@ -101,12 +100,15 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
         },
         "servers": [{"url": issuer}],
         "tags": [
-            {"name": "Multi-Partner Solutions", "description": "What partners call: the token, and the solution's life."},
+            {
+                "name": "Multi-Partner Solutions",
+                "description": "What partners call: the token, the solution's life, and what they reach.",
+            },
             {"name": "Verification", "description": "What resource servers use to check a granular token."},
         ],
         "paths": {
             OPERATION_PATH: {"get": _operation()},
-            **solution_paths(refusal_answer),
+            **described_paths((*OPERATIONS, *READS), refusal_answer),
             INTROSPECTION_PATH: {"post": _introspection()},
             JWKS_PATH: {"get": _key_set()},
             METADATA_PATH: {"get": _metadata()},
@@ -129,6 +131,7 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
                 "WhatsAppBusinessSolutionAccessToken": schemas.access_token(),
                 "GraphAPIError": schemas.graph_error(),
                 **solution_schemas(),
+                **read_schemas(),
                 "OAuthError": object_of({"error": {**TEXT, "description": "RFC 6749, section 5.2."}}, ["error"]),
                 "Introspection": schemas.introspection(),
                 "KeySet": schemas.key_set(),
@@ -277,24 +280,3 @@ def _answer(description: str, schema: str, *headers: str) -> Json:
 
 def _refer(*names: str) -> Json:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-
-
-class OpenApi:
-    """`GET /openapi.json`: public, the same for everybody."""
-
-    def __init__(self, issuer: str, versions: Sequence[str], observer: Observer) -> None:
-        self._body = msgspec.json.encode(document(issuer, versions))
-        self._counts = observer.counts
-
-    async def __call__(
-        self, _scope: Scope, _receive: Receive, send: Send, _arrival: Arrival, _named: Mapping[bytes, bytes]
-    ) -> None:
-        """Answer with the document."""
-        listed = [
-            (b"content-type", b"application/json"),
-            (b"cache-control", b"public, max-age=300"),
-            (b"access-control-allow-origin", b"*"),
-            (b"x-content-type-options", b"nosniff"),
-        ]
-        await answer(send, 200, listed, self._body)
-        self._counts["openapi", 200, None] += 1

@@ -1,6 +1,6 @@
 """The operations of a solution's life in the OpenAPI document: one table, from which the page at `/docs` is made as well."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -17,7 +17,14 @@ _TRUE: Final = {"type": "boolean"}
 _LONG: Final = {**TEXT, "maxLength": 500}
 _BODIES: Final = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 
-_NODES: Final = {"Solution-ID": "The solution.", "Application-ID": "The caller's own app."}
+_NODES: Final = {
+    "Solution-ID": "The solution.",
+    "Application-ID": "The caller's own app.",
+    "Business-ID": "The business.",
+    "WABA-ID": "The WhatsApp Business Account.",
+    "Phone-Number-ID": "The phone number.",
+    "System-User-ID": "The caller's own system user.",
+}
 
 _ALWAYS: Final = tuple(
     reason
@@ -46,8 +53,19 @@ _CHANGE: Final = (*_EDGE, Reason.MALFORMED_BODY, Reason.CREDENTIAL_NOT_ENOUGH)
 _MOVE: Final = (*_CHANGE, *_SOLUTION, Reason.INVALID_PARAMETER, Reason.NOT_THIS_SIDES, Reason.STATUS_FORBIDS)
 
 
+class Query(msgspec.Struct, frozen=True):
+    """A parameter of the query, and what it does; a text unless its schema says another thing."""
+
+    name: str
+    told: str
+    schema: Json | None = None
+
+
 class Described(msgspec.Struct, frozen=True):
-    """An operation for people: `whose` says who may, `body` is None where there is none. `answer` names a schema."""
+    """An operation for people: `whose` says who may, `body` is None where there is none. `answer` names a schema.
+
+    With an empty `node` the edge is a word in an id's place.
+    """
 
     id: str
     method: str
@@ -59,11 +77,13 @@ class Described(msgspec.Struct, frozen=True):
     node: str = "Solution-ID"
     body: Json | None = None
     takes_fields: bool = False
+    query: tuple[Query, ...] = ()
 
     @property
     def path(self) -> str:
         """The path's template."""
-        return f"/{{Version}}/{{{self.node}}}" + (f"/{self.edge}" if self.edge else "")
+        node = f"/{{{self.node}}}" if self.node else ""
+        return f"/{{Version}}{node}" + (f"/{self.edge}" if self.edge else "")
 
 
 OPERATIONS: Final = (
@@ -93,25 +113,6 @@ OPERATIONS: Final = (
             },
             ["owner_permissions", "partner_app_id", "partner_permissions", "solution_name"],
         ),
-    ),
-    Described(
-        "getSolutionDetails",
-        "get",
-        "",
-        "Read a solution",
-        "Both of its apps, with a caller token or their app token; a granular token reads the solution it is for.",
-        "Solution",
-        (*_SOLUTION, Reason.BODY_ON_GET, Reason.NODE_UNKNOWN, Reason.FIELDS_UNAVAILABLE),
-        takes_fields=True,
-    ),
-    Described(
-        "getSolutionPartners",
-        "get",
-        "partners",
-        "See whom a solution waits for",
-        "As for the solution itself. A guide's call; the published document leaves it out.",
-        "SolutionPartners",
-        (*_EDGE, *_SOLUTION, Reason.BODY_ON_GET, Reason.NODE_UNKNOWN),
     ),
     Described(
         "acceptWhatsAppBusinessSolution",
@@ -176,9 +177,14 @@ OPERATIONS: Final = (
 """All of them, in the order of a solution's life."""
 
 
-def solution_paths(refusal_answer: Callable[[int, Collection[Reason]], Json]) -> dict[str, Json]:
-    """Describe the operations by path; `refusal_answer` describes a status by the reasons that lead to it."""
-    return {operation.path: {operation.method: _operation(operation, refusal_answer)} for operation in OPERATIONS}
+def described_paths(
+    operations: Iterable[Described], refusal_answer: Callable[[int, Collection[Reason]], Json]
+) -> dict[str, dict[str, Json]]:
+    """Describe operations by path and method; `refusal_answer` describes a status by the reasons that lead to it."""
+    paths: dict[str, dict[str, Json]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation, refusal_answer)
+    return paths
 
 
 def reasons_of(operation: Described) -> tuple[Reason, ...]:
@@ -191,17 +197,18 @@ def names_in(operation: Described) -> tuple[str, ...]:
     """The parameters of query and body."""
     properties = operation.body["properties"] if operation.body is not None else {}
     names = tuple(properties) if isinstance(properties, Mapping) else ()
-    return (("fields",) if operation.takes_fields else ()) + names
+    return (("fields",) if operation.takes_fields else ()) + tuple(each.name for each in operation.query) + names
 
 
 def _operation(operation: Described, refusal_answer: Callable[[int, Collection[Reason]], Json]) -> Json:
     reasons = reasons_of(operation)
     statuses = sorted({ROWS[reason].status for reason in reasons})
-    parameters = [
-        _path_parameter("Version", VERSION_PATTERN, "The Graph API version to answer as."),
-        _path_parameter(
-            operation.node, ID_PATTERN, "The caller's own app." if operation.node != "Solution-ID" else "The solution."
-        ),
+    parameters = [_path_parameter("Version", VERSION_PATTERN, "The Graph API version to answer as.")]
+    if operation.node:
+        parameters.append(_path_parameter(operation.node, ID_PATTERN, _NODES[operation.node]))
+    parameters += [
+        {"name": each.name, "in": "query", "required": False, "description": each.told, "schema": each.schema or TEXT}
+        for each in operation.query
     ]
     if operation.takes_fields:
         told = "Names with commas between; absent: id, name, status, status_for_pending_request."

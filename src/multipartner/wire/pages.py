@@ -55,11 +55,15 @@ def partners_asked(given: Parameters) -> frozenset[str] | Refusal:
         filters = msgspec.json.decode(text, type=list[_Filter])
     except (msgspec.DecodeError, RecursionError) as error:
         raise refused("filtering") from error
-    if len(filters) > _MOST_FILTERS or any(len(each.value) > _MOST_FILTERS for each in filters):
+    if len(filters) > _MOST_FILTERS:
         raise refused("filtering")
-    if any(each.field != "partners" or each.operator != "ALL" for each in filters):
-        return Refusal(Reason.FILTER_UNAVAILABLE, fact="filtering")
-    found = {value for each in filters for value in each.value}
+    found: set[str] = set()
+    for each in filters:
+        if each.field != "partners" or each.operator != "ALL":
+            return Refusal(Reason.FILTER_UNAVAILABLE, fact="filtering")
+        if isinstance(each.value, str) or len(each.value) > _MOST_FILTERS:
+            raise refused("filtering")
+        found |= set(each.value)
     if not all(_ID.fullmatch(value) for value in found):
         raise refused("filtering")
     return frozenset(found)
@@ -103,4 +107,4 @@ def listed(data: Sequence[Mapping[str, Any]], ends: Ends | None, url: str, param
 class _Filter(msgspec.Struct, forbid_unknown_fields=True):
     field: str
     operator: str
-    value: list[str]
+    value: list[str] | str
