@@ -12,9 +12,10 @@ import multipartner
 from multipartner.domain.reasons import RULES, Reason, Station
 from multipartner.web import openapi
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH
+from multipartner.web.openapi_described import Described, names_in, reasons_of
 from multipartner.web.openapi_reads import READS
 from multipartner.web.openapi_schemas import HEADERS
-from multipartner.web.openapi_solutions import OPERATIONS, Described, names_in, reasons_of
+from multipartner.web.openapi_solutions import OPERATIONS
 from multipartner.web.snippets import SNIPPETS
 from multipartner.wire import refusals
 

@@ -124,6 +124,7 @@ class Reads:
 
     async def phone_numbers(self, work: Work) -> bytes | Refusal:
         """`GET /{WABA-ID}/phone_numbers`."""
+        work.parameters.choice("sort", pages.SORTS)
         vain = pages.unavailable(work.parameters, "sort")
         filters = pages.partners_asked(work.parameters)
         if filters:

@@ -13,9 +13,10 @@ import multipartner
 from multipartner.domain.reasons import RULES, Reason, Station
 from multipartner.web import openapi_schemas as schemas
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH
+from multipartner.web.openapi_described import paths_of
 from multipartner.web.openapi_reads import READS, read_schemas
 from multipartner.web.openapi_schemas import TEXT, Json, object_of
-from multipartner.web.openapi_solutions import OPERATIONS, described_paths, solution_schemas
+from multipartner.web.openapi_solutions import OPERATIONS, solution_schemas
 from multipartner.wire import refusals
 from multipartner.wire.ask import ID_PATTERN, VERSION_PATTERN
 
@@ -108,7 +109,7 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
         ],
         "paths": {
             OPERATION_PATH: {"get": _operation()},
-            **described_paths((*OPERATIONS, *READS), refusal_answer),
+            **paths_of((*OPERATIONS, *READS), refusal_answer),
             INTROSPECTION_PATH: {"post": _introspection()},
             JWKS_PATH: {"get": _key_set()},
             METADATA_PATH: {"get": _metadata()},

@@ -5,38 +5,45 @@ from typing import Final
 
 from multipartner.domain.graph import Role
 from multipartner.domain.reasons import Reason
+from multipartner.web.openapi_described import Described
 from multipartner.web.openapi_schemas import TEXT, WHOLE, Json, object_of
-from multipartner.web.openapi_solutions import Described, Query, solution_schemas
+from multipartner.web.openapi_solutions import solution_schemas
 from multipartner.wire.ask import ID_PATTERN
 from multipartner.wire.fields import Kind
 from multipartner.wire.nodes import BUSINESS, CUSTOMER, GRANTEE, PHONE_NUMBER, WABA
-from multipartner.wire.pages import DEFAULT_LIMIT, MOST_LIMIT
+from multipartner.wire.pages import DEFAULT_LIMIT, MOST_LIMIT, SORTS
 from multipartner.wire.solutions import APP, SOLUTION
 
 _ID: Final = {**TEXT, "pattern": f"^{ID_PATTERN}$"}
+
+
+def _query(name: str, told: str, schema: Json = TEXT) -> Json:
+    return {"name": name, "in": "query", "required": False, "description": told, "schema": schema}
+
+
 _COUNT: Final = {**WHOLE, "minimum": 1, "maximum": MOST_LIMIT}
 _SEEN: Final = (Reason.BODY_ON_GET, Reason.INVALID_PARAMETER, Reason.NODE_UNKNOWN, Reason.FIELDS_UNAVAILABLE)
 _EDGE: Final = (*_SEEN, Reason.MALFORMED_VERSION)
 
 _CURSORS: Final = (
-    Query("limit", "How many at most.", {**_COUNT, "default": DEFAULT_LIMIT}),
-    Query("after", "A page's `paging.cursors.after`: what comes after it."),
-    Query("before", "A page's `paging.cursors.before`: what came before it."),
+    _query("limit", "How many at most.", {**_COUNT, "default": DEFAULT_LIMIT}),
+    _query("after", "A page's `paging.cursors.after`: what comes after it."),
+    _query("before", "A page's `paging.cursors.before`: what came before it."),
 )
-_FIND: Final = (Query("find", "At most the account with this id.", _ID),)
-_BUSINESS_TYPE: Final = Query("business_type", "Not to be had: no such thing is known.", {"type": "array", "items": TEXT})
+_FIND: Final = (_query("find", "At most the account with this id.", _ID),)
+_BUSINESS_TYPE: Final = _query("business_type", "Not to be had: no such thing is known.", {"type": "array", "items": TEXT})
 
 
-def _fields(kind: Kind) -> Query:
+def _fields(kind: Kind) -> Json:
     told = ", ".join(f"`{name}`" for name in kind.fields)
-    return Query("fields", f"Of {told}, with commas between, those inside a node in braces. Absent: {', '.join(kind.default)}.")
+    return _query("fields", f"Of {told}, with commas between, those inside a node in braces. Absent: {', '.join(kind.default)}.")
 
 
 READS: Final = (
     Described(
         "getMe",
         "get",
-        "me",
+        "/me",
         "See whom a token speaks for",
         "A caller token: its system user. A granular token: its customer, as `client_business_id`. No app token. "
         "Also served without a version.",
@@ -118,7 +125,7 @@ READS: Final = (
         _EDGE,
         node="Application-ID",
         query=(
-            Query("role", "Only those in which the app has this role.", {**TEXT, "enum": [role.value for role in Role]}),
+            _query("role", "Only those in which the app has this role.", {**TEXT, "enum": [role.value for role in Role]}),
             _fields(SOLUTION),
             *_CURSORS,
         ),
@@ -144,7 +151,7 @@ READS: Final = (
         (*_EDGE, Reason.FILTER_UNAVAILABLE),
         node="Business-ID",
         query=(
-            Query("filtering", 'A JSON list; `{"field":"partners","operator":"ALL","value":[…]}` names apps or businesses.'),
+            _query("filtering", 'A JSON list; `{"field":"partners","operator":"ALL","value":[…]}` names apps or businesses.'),
             _fields(WABA),
             _BUSINESS_TYPE,
             *_CURSORS,
@@ -164,8 +171,8 @@ READS: Final = (
             _fields(WABA),
             _BUSINESS_TYPE,
             *_CURSORS,
-            Query("first", "As `limit`, with `after`.", _COUNT),
-            Query("last", "As `limit`, with `before`.", _COUNT),
+            _query("first", "As `limit`, with `after`.", _COUNT),
+            _query("last", "As `limit`, with `before`.", _COUNT),
             *_FIND,
         ),
     ),
@@ -180,8 +187,8 @@ READS: Final = (
         node="WABA-ID",
         query=(
             _fields(PHONE_NUMBER),
-            Query("filtering", "Not to be had: no such thing is known."),
-            Query("sort", "Not to be had: no such thing is known."),
+            _query("filtering", "Not to be had: no such thing is known."),
+            _query("sort", "Not to be had: no such thing is known.", {**TEXT, "enum": list(SORTS)}),
             *_CURSORS,
         ),
     ),

@@ -15,6 +15,9 @@ from multipartner.wire.solutions import encode
 DEFAULT_LIMIT: Final = 25
 MOST_LIMIT: Final = 100
 
+SORTS: Final = tuple(f"{what}.{way}" for what in ("creation_time", "last_onboarded_time") for way in ("asc", "desc"))
+"""What the contract sorts phone numbers by; neither instant is known."""
+
 _ID: Final = re.compile(ID_PATTERN)
 _MOST_FILTERS: Final = 4
 

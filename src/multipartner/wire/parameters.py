@@ -28,7 +28,7 @@ SHAPES: Final = MappingProxyType(
         "find": _ID,
         "filtering": 'must be a JSON list of conditions such as {"field":"partners","operator":"ALL","value":["1"]}',
         "business_type": "must be one text",
-        "sort": "must be one text",
+        "sort": "must be creation_time or last_onboarded_time with .asc or .desc",
         "access_token": "must be one text",
         "appsecret_proof": "must be one text",
     }

@@ -1,0 +1,137 @@
+"""What an operation is in the OpenAPI document, and how it is written there; the tables of operations are its neighbours'."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from multipartner.domain.reasons import RULES, Reason, Station
+from multipartner.web.openapi_schemas import TEXT, Json
+from multipartner.wire.ask import ID_PATTERN, VERSION_PATTERN
+from multipartner.wire.refusals import ROWS
+
+_BODIES: Final = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
+
+_NODES: Final = {
+    "Solution-ID": (ID_PATTERN, "The solution."),
+    "Application-ID": (ID_PATTERN, "The caller's own app."),
+    "Business-ID": (ID_PATTERN, "The business."),
+    "WABA-ID": (ID_PATTERN, "The WhatsApp Business Account."),
+    "Phone-Number-ID": (ID_PATTERN, "The phone number."),
+}
+"""What may stand in a path before an edge."""
+
+TAG: Final = "Multi-Partner Solutions"
+
+ALWAYS: Final = tuple(
+    reason
+    for reason in Reason
+    if RULES[reason].station in {Station.AUTHENTICATE, Station.LIMIT}
+    or reason
+    in {
+        Reason.UNKNOWN_PATH,
+        Reason.UNKNOWN_VERSION,
+        Reason.MALFORMED_FRAMING,
+        Reason.URL_TOO_LONG,
+        Reason.METHOD_NOT_ALLOWED,
+        Reason.MALFORMED_QUERY,
+        Reason.REPEATED_PARAMETER,
+        Reason.TWO_CREDENTIALS,
+        Reason.MALFORMED_NODE_ID,
+        Reason.APP_SUSPENDED,
+        Reason.PERMISSION_MISSING,
+        Reason.FACTS_UNAVAILABLE,
+        Reason.UNEXPECTED,
+    }
+)
+
+
+class Described(msgspec.Struct, frozen=True):
+    """An operation for people: `whose` says who may, `body` is None where there is none. `answer` names a schema.
+
+    `node` is empty for an edge of no node, whose `edge` begins with a slash; `query` has the parameters of its query.
+    """
+
+    id: str
+    method: str
+    edge: str
+    summary: str
+    whose: str
+    answer: str
+    reasons: tuple[Reason, ...]
+    node: str = "Solution-ID"
+    body: Json | None = None
+    takes_fields: bool = False
+    query: tuple[Json, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The path's template."""
+        if not self.node:
+            return "/{Version}" + self.edge
+        return f"/{{Version}}/{{{self.node}}}" + (f"/{self.edge}" if self.edge else "")
+
+
+def paths_of(
+    operations: Iterable[Described], refusal_answer: Callable[[int, Collection[Reason]], Json]
+) -> dict[str, dict[str, Json]]:
+    """Describe operations by path and method; `refusal_answer` describes a status by the reasons that lead to it."""
+    paths: dict[str, dict[str, Json]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation, refusal_answer)
+    return paths
+
+
+def reasons_of(operation: Described) -> tuple[Reason, ...]:
+    """Everything that the operation can be refused for, in order of precedence."""
+    among = {*ALWAYS, *operation.reasons}
+    return tuple(reason for reason in Reason if reason in among)
+
+
+def names_in(operation: Described) -> tuple[str, ...]:
+    """The parameters of query and body."""
+    properties = operation.body["properties"] if operation.body is not None else {}
+    names = tuple(properties) if isinstance(properties, Mapping) else ()
+    asked = tuple(str(parameter["name"]) for parameter in operation.query)
+    return asked + (("fields",) if operation.takes_fields else ()) + names
+
+
+def _operation(operation: Described, refusal_answer: Callable[[int, Collection[Reason]], Json]) -> Json:
+    reasons = reasons_of(operation)
+    statuses = sorted({ROWS[reason].status for reason in reasons})
+    parameters = [_path_parameter("Version", VERSION_PATTERN, "The Graph API version to answer as.")]
+    if operation.node:
+        parameters.append(_path_parameter(operation.node, *_NODES[operation.node]))
+    parameters += operation.query
+    if operation.takes_fields:
+        told = "Names with commas between; absent: id, name, status, status_for_pending_request."
+        parameters.append({"name": "fields", "in": "query", "required": False, "description": told, "schema": TEXT})
+    described: dict[str, object] = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "description": operation.whose,
+        "tags": [TAG],
+        "security": [{"bearerAuth": []}],
+        "parameters": parameters,
+        "responses": {
+            "200": {
+                "description": "Done, or read.",
+                "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{operation.answer}"}}},
+            },
+            **{str(status): refusal_answer(status, reasons) for status in statuses},
+        },
+    }
+    if operation.body is not None:
+        needed = bool(operation.body["required"])
+        described["requestBody"] = {"required": needed, "content": {kind: {"schema": operation.body} for kind in _BODIES}}
+    return described
+
+
+def _path_parameter(name: str, pattern: str, description: str) -> Json:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "pattern": f"^{pattern}$"},
+    }
