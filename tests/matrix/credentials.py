@@ -41,6 +41,7 @@ class World(Companies):
 
     def __init__(self, demo: DemoDeployment, runner: asyncio.Runner) -> None:
         super().__init__(demo, runner, failures_per_hour=100_000, calls_per_hour=100_000)
+        self._unmoved: dict[str, str] = {}
         self.tokens["granular_a"] = self._granular(SHARING)
         self.tokens["granular_b"] = self._granular(SHARING_TOO)
         self.tokens["app"] = f"{OWNER_APP}|{demo.secrets[AppId(OWNER_APP)].reveal()}"
@@ -52,9 +53,9 @@ class World(Companies):
     def named(self, path: str) -> str:
         """Put ids in place of a path's names."""
         for name in ("invited", "accepted", "asked"):
-            if f"{{{name}}}" in path:
-                path = path.replace(f"{{{name}}}", self._at(name))
-        return path.format(**NAMES, **self._assets)
+            if f"{{{name}}}" in path and name not in self._unmoved:
+                self._unmoved[name] = self._at(name)
+        return path.format(**NAMES, **self._assets, **self._unmoved)
 
     def ask(self, who: str, method: str, path: str, body: Any = None, form: bytes | None = None) -> Reply:
         """One call; `who` is one of the table's credentials, and `path` has no names any more."""
@@ -66,7 +67,11 @@ class World(Companies):
             headers["Content-Type"] = JSON if form is None else FORM
         place, _, query = path.partition("?")
         whole = place if place.startswith("/") else f"/v23.0/{place}"
-        return self.run(self.request(whole, query, headers, method=method, body=sent))
+        # Nothing to wait for: what the calls change is known to the service that changed it.
+        reply = self._runner.run(self.request(whole, query, headers, method=method, body=sent))
+        if method == "POST" and reply.status == 200:
+            self._unmoved.clear()
+        return reply
 
     def _granular(self, business_id: str) -> str:
         given = self.call("owner", "GET", f"{SOLUTION}/access_token", query=f"business_id={business_id}")

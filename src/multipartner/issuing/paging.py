@@ -35,8 +35,8 @@ def among(part: Slice, whole: Sequence[Item], id_of: Callable[[Item], str]) -> S
 async def page(part: Slice, scan: Callable[[Slice], Awaitable[Scan[Item]]], sees: Callable[[Item], bool]) -> Page[Item]:
     """Gather one page. What is not for this viewer leaves no trace in it, and none in its ends."""
     items: list[Item] = []
-    passed: list[Position] = []
-    here = part.position
+    near: Position | None = None
+    far, here = near, part.position
     for _ in range(MOST_SCANS):
         # One more than fits: so it is known whether there is a next page.
         found = await scan(Slice(part.limit + 1, here, part.backwards))
@@ -44,18 +44,18 @@ async def page(part: Slice, scan: Callable[[Slice], Awaitable[Scan[Item]]], sees
             if not sees(item):
                 continue
             if len(items) == part.limit:
-                return _made(part, items, passed, more=True)
-            passed.append(position)
+                return _made(part, items, (near, far), more=True)
+            near, far = near or position, position
             items.append(item)
         if found.more_from is None:
-            return _made(part, items, passed, more=False)
-        here = found.more_from
-        passed.append(here)
-    return _made(part, items, passed, more=True)
+            return _made(part, items, (near, far), more=False)
+        far = here = found.more_from
+    return _made(part, items, (near, far), more=True)
 
 
-def _made(part: Slice, items: list[Item], passed: list[Position], *, more: bool) -> Page[Item]:
-    near, far = (passed[0], passed[-1]) if passed else (None, None)
+def _made(part: Slice, items: list[Item], ends: tuple[Position | None, Position | None], *, more: bool) -> Page[Item]:
+    far = ends[1]
+    near = ends[0] or far
     came = bool(part.position)
     if part.backwards:
         return Page(tuple(items[::-1]), far, near, has_previous=more, has_next=came)

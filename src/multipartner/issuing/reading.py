@@ -26,6 +26,8 @@ __all__ = ["Reading"]
 CUSTOMERS_AT_ONCE: Final = 50
 """Connected businesses in one scan for shared WABAs: with few WABAs each, about a page."""
 
+_GAPS: Final = frozenset("+-")
+
 Resolver = Callable[[Viewer, str], Awaitable[Sight | None]]
 
 
@@ -146,21 +148,22 @@ class Reading:
         return await page(part, scan, lambda _: True)
 
     async def _shared(self, viewer: Viewer, part: Slice) -> Scan[WabaSight]:
-        """Shared WABAs by owner and id. A position without a WABA lies beyond all of its business's."""
-        business_id, waba_id = (*part.position, "", "")[:2]
-        if waba_id:
+        """Shared WABAs by owner and id. Beside a WABA's own, positions are after (+) and before (-) all of an owner's."""
+        beyond = "-" if part.backwards else "+"
+        business_id, place = part.position or ("", beyond)
+        if place != beyond:
             first = last = BusinessId(business_id)
-            more_from: Position | None = (business_id, "")
+            more_from: Position | None = (business_id, beyond)
         else:
             ahead = Window(CUSTOMERS_AT_ONCE, business_id, part.backwards)
             found = [sight.node.id for sight in await self._reader.connected_businesses(viewer.app_id, ahead)]
             if not found:
                 return Scan((), None)
             first, last = (found[-1], found[0]) if part.backwards else (found[0], found[-1])
-            more_from = (found[-1], "") if len(found) == CUSTOMERS_AT_ONCE else None
+            more_from = (found[-1], beyond) if len(found) == CUSTOMERS_AT_ONCE else None
         wabas = await self._reader.shared_wabas(viewer.app_id, first, last)
         rows = sorted((((sight.node.owner.id, sight.node.id), sight) for sight in wabas), key=lambda row: row[0])
-        if waba_id:
+        if place not in _GAPS:
             rows = [row for row in rows if (row[0] < part.position if part.backwards else row[0] > part.position)]
         return Scan(rows[::-1] if part.backwards else rows, more_from)
 
