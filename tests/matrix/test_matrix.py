@@ -13,6 +13,7 @@ import pytest
 from deployment import DemoDeployment
 from matrix.credentials import NAMES, World
 from matrix.table import CREDENTIALS, OPERATORS, ROWS, WORDS, Row
+from multipartner.web.graph_operations import Operation, Work, together
 from multipartner.web.operations import PATHS, Operations, Readings, Workers
 from multipartner.wire import refusals
 
@@ -138,3 +139,17 @@ def test_not_there_and_not_yours_are_the_same_bytes(world: World) -> None:
         assert nobodys[0] == 404
         for name, query in itertools.product(others, ("", "?fields=secret")):
             assert bare(who, NAMES[name] + edge + query) == nobodys
+
+
+def test_two_operations_have_no_one_place() -> None:
+    """Operations of two tables are put together, and a place that both have is refused at start."""
+
+    async def run(_work: Work) -> bytes:
+        return b""
+
+    one = {"partners": {"GET": Operation("one", frozenset(), run)}}
+    other = {"partners": {"POST": Operation("other", frozenset(), run)}}
+
+    assert together(one, other) == {"partners": one["partners"] | other["partners"]}
+    with pytest.raises(ValueError, match="partners"):
+        together(one, other, one)

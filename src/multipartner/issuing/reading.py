@@ -24,7 +24,8 @@ from multipartner.storage.graph_ports import GraphReader, Window
 __all__ = ["Reading"]
 
 CUSTOMERS_AT_ONCE: Final = 50
-"""Connected businesses in one scan for shared WABAs: with few WABAs each, about a page."""
+FEWEST_CUSTOMERS: Final = 10
+"""Connected businesses in one scan for shared WABAs, at most and at least: otherwise as many as the page has items."""
 
 _GAPS: Final = frozenset("+-")
 
@@ -155,12 +156,12 @@ class Reading:
             first = last = BusinessId(business_id)
             more_from: Position | None = (business_id, beyond)
         else:
-            ahead = Window(CUSTOMERS_AT_ONCE, business_id, part.backwards)
+            ahead = Window(min(max(part.limit, FEWEST_CUSTOMERS), CUSTOMERS_AT_ONCE), business_id, part.backwards)
             found = [sight.node.id for sight in await self._reader.connected_businesses(viewer.app_id, ahead)]
             if not found:
                 return Scan((), None)
             first, last = (found[-1], found[0]) if part.backwards else (found[0], found[-1])
-            more_from = (found[-1], beyond) if len(found) == CUSTOMERS_AT_ONCE else None
+            more_from = (found[-1], beyond) if len(found) == ahead.most else None
         wabas = await self._reader.shared_wabas(viewer.app_id, first, last)
         rows = sorted((((sight.node.owner.id, sight.node.id), sight) for sight in wabas), key=lambda row: row[0])
         if place not in _GAPS:

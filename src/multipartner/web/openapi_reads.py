@@ -10,7 +10,7 @@ from multipartner.web.openapi_schemas import TEXT, WHOLE, Json, object_of
 from multipartner.web.openapi_solutions import solution_schemas
 from multipartner.wire.ask import ID_PATTERN
 from multipartner.wire.fields import Kind
-from multipartner.wire.nodes import BUSINESS, CUSTOMER, GRANTEE, PHONE_NUMBER, WABA
+from multipartner.wire.nodes import BUSINESS, CUSTOMER, PHONE_NUMBER, WABA
 from multipartner.wire.pages import DEFAULT_LIMIT, MOST_LIMIT, SORTS
 from multipartner.wire.solutions import APP, SOLUTION
 
@@ -50,7 +50,7 @@ READS: Final = (
         "Me",
         (*_SEEN, Reason.CREDENTIAL_NOT_ENOUGH),
         node="",
-        query=(_fields(GRANTEE),),
+        query=(_query("fields", "Of a caller token `id`, `name`; of a granular one `id`, `client_business_id`. Absent: both."),),
     ),
     Described(
         "getApplication",
