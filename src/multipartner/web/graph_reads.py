@@ -155,8 +155,10 @@ class Reads:
         if isinstance(page, Refusal):
             return page
         chosen = fields.chosen(about.kind, given.text("fields"))
-        if about.unavailable is not None or isinstance(chosen, Refusal):
-            return about.unavailable or chosen  # type: ignore[return-value] # one of the two is a refusal
+        if isinstance(chosen, Refusal):
+            return chosen
+        if about.unavailable is not None:
+            return about.unavailable
         items = (item.node if isinstance(item, WabaSight) else item for item in page.items)
         data = [fields.printed(about.kind, item, chosen) for item in items]
         url = f"{self._base}/{presented.version}/{presented.node_id}/{about.edge}"
