@@ -14,6 +14,7 @@ from benchmarks import (
     rows_limits,
     rows_oidc,
     rows_postgres,
+    rows_reads,
     rows_revocation,
     rows_scale,
     rows_sockets,
@@ -45,10 +46,11 @@ ON_LARGE: dict[str, Row] = {
     "memory": rows_scale.memory,
     "start": rows_start.start,
     "costs": rows_costs.costs,
+    "reads": rows_reads.reads,
 }
 ORDER = (
     *("in-process", "warm", "minting", "oidc", "scale", "memory", "statements", "changes", "revocation", "start", "flood"),
-    *("limits", "costs", "postgres"),
+    *("limits", "costs", "reads", "postgres"),
 )
 
 

@@ -3,6 +3,7 @@
 import copy
 import functools
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,12 @@ def resolved(document: Mapping[str, Any], node: Any) -> Any:
 
 
 def subset(
-    document: Mapping[str, Any], examples: Mapping[str, str], operation_id: str = OPERATION_ID, body: Any = None
+    document: Mapping[str, Any], examples: Mapping[str, str | int], operation_id: str = OPERATION_ID, body: Any = None
 ) -> dict[str, Any]:
     """One operation alone, with `body` as the one example of its body.
 
-    Its header parameters are removed, and `examples` (by parameter name) stand in place of its own.
+    Its header parameters are removed, and `examples` (by parameter name) stand in place of its own: what has none there has
+    none. Parameters of the path that are named nowhere are added.
 
     The header parameters are removed because a client sets both itself: the User-Agent of no real client matches the
     published pattern, and OpenAPI says that a parameter named Authorization is ignored.
@@ -61,8 +63,15 @@ def subset(
     path, method, operation = operation_of(document, operation_id)
     operation = copy.deepcopy(resolved(document, operation))
     operation["parameters"] = [parameter for parameter in operation["parameters"] if parameter["in"] != "header"]
+    named = {parameter["name"] for parameter in operation["parameters"]}
+    for name in re.findall(r"\{([^}]+)\}", path):
+        if name not in named:
+            operation["parameters"].append({"name": name, "in": "path", "required": True, "schema": {"type": "string"}})
     for parameter in operation["parameters"]:
-        parameter["example"] = examples[parameter["name"]]
+        for word in ("example", "examples"):
+            parameter.pop(word, None)
+        if parameter["name"] in examples:
+            parameter["example"] = examples[parameter["name"]]
     for content in operation.get("requestBody", {}).get("content", {}).values():
         content.pop("examples", None)
         content["example"] = body

@@ -13,7 +13,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wire": {"domain"},
     "crypto": set(),
     "storage": {"domain"},
-    "issuing": {"domain", "crypto", "storage.ports"},
+    "issuing": {"domain", "crypto", "storage.ports", "storage.graph_ports"},
     "partnering": {"domain", "crypto", "storage.ports", "storage.change_ports"},
     "web": {"domain", "wire", "issuing", "partnering"},
     "verify": {"domain", "crypto"},

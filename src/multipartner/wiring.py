@@ -11,32 +11,30 @@ from typing import Final
 import msgspec
 
 from multipartner import keyfile
-from multipartner.crypto.sealing import MasterKeys, SealBroken
-from multipartner.domain.keyring import signing_kid
 from multipartner.domain.lifetime import Lifetime
 from multipartner.domain.model import Instant
 from multipartner.domain.reasons import Reason
 from multipartner.issuing.app_tokens import AppTokens
 from multipartner.issuing.authenticate import Authenticator, MacKeys
 from multipartner.issuing.corridor import Corridor, Stations
+from multipartner.issuing.cursors import Cursors
 from multipartner.issuing.grants import Grants
 from multipartner.issuing.inspect_token import Inspector
 from multipartner.issuing.introspect import Introspector
 from multipartner.issuing.issue import Issuer, Issuing
 from multipartner.issuing.keyring import KeyRing
 from multipartner.issuing.management import Management
+from multipartner.issuing.reading import Reading
 from multipartner.issuing.shared_limits import SharedLimiter
 from multipartner.issuing.viewers import Viewers
 from multipartner.late_store import LateStore
 from multipartner.operating import backend_of
 from multipartner.settings import Settings
-from multipartner.sharing import check_limits, limiter_of
-from multipartner.storage.backend import Backend, ServingReader
-from multipartner.storage.migrate import DatabaseVersionError
+from multipartner.sharing import limiter_of
+from multipartner.starting import StartRefused, open_seals, reader_of
+from multipartner.storage.graph_rows import GraphRows
 from multipartner.storage.ports import StorageUnavailable, TrailUnavailable
 from multipartner.storage.retention import prune
-from multipartner.storage.rows import LimitDefaults
-from multipartner.storage.shared_limits import SharedLimitsRefused
 from multipartner.web import docs
 from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
@@ -44,6 +42,7 @@ from multipartner.web.asgi import Receive, Send
 from multipartner.web.graph import Graph
 from multipartner.web.graph_migrations import MigrationLife
 from multipartner.web.graph_operations import together
+from multipartner.web.graph_reads import Reads
 from multipartner.web.graph_solutions import SolutionLife
 from multipartner.web.graph_tokens import TokenLife
 from multipartner.web.guard import Guard, Route, Surroundings, read_clocks
@@ -61,10 +60,6 @@ RETENTION_EVERY_S: Final = 3600.0
 DAY_S: Final = 86_400
 
 
-class StartRefused(Exception):  # noqa: N818 - a verdict
-    """The service cannot start; the text is one line: what is wrong, and the fix."""
-
-
 def _nothing(_told: object) -> None:
     pass
 
@@ -77,53 +72,6 @@ class Watchers(msgspec.Struct, frozen=True):
     log: Log = _nothing
     log_error: Callable[[str], None] = _nothing
     report: Callable[[Vitals], None] = _nothing
-
-
-def check_start(settings: Settings) -> tuple[str, ...]:
-    """Return if a service can start with these settings; nothing is written and nothing stays open.
-
-    What it can start with but should not lack is returned, one line each. Raises StartRefused.
-    """
-    try:
-        master = keyfile.read(settings.master_key_file)
-        backend = backend_of(settings)
-        backend.check_version()
-        backend.check_writable()
-        asyncio.run(_check_keys(_reader(settings, backend), master))
-        return asyncio.run(check_limits(settings))
-    except (keyfile.KeyFileError, DatabaseVersionError, StorageUnavailable, SharedLimitsRefused) as error:
-        raise StartRefused(str(error)) from error
-
-
-async def _check_keys(reader: ServingReader, master: MasterKeys) -> None:
-    await reader.open()
-    try:
-        await _open_seals(reader, master)
-    finally:
-        await reader.close()
-
-
-async def _open_seals(reader: ServingReader, master: MasterKeys) -> None:
-    """See that the stored keys open under this master key, and that there is one to sign with. Raises StartRefused."""
-    signing, sealed = await reader.signing_keys(), await reader.sealed_keys()
-    if not any(record.purpose == "mac" for record in sealed):
-        raise StartRefused("the database has no deployment; run `multipartner init`")
-    kid = signing_kid(list(signing), read_clocks().wall_s)
-    if kid is None:
-        raise StartRefused("the database has no signing key; run `multipartner keys rotate --now`")
-    try:
-        for record in sealed:
-            master.open(record.sealed, "sealed_key", record.id)
-        for key in signing:
-            if key.kid == kid:
-                master.open(key.private_sealed, "signing_key", kid)
-    except SealBroken as error:
-        raise StartRefused(f"the master key file does not fit this database ({error}); name the file it was made with") from error
-
-
-def _reader(settings: Settings, backend: Backend, clock: Callable[[], Instant] = read_clocks) -> ServingReader:
-    limits = LimitDefaults(settings.calls_per_hour, settings.calls_per_business_per_hour)
-    return backend.reader(limits, stale_for_s=settings.stale_for_s, boot_ns=lambda: clock().boot_ns)
 
 
 def issuer_of(settings: Settings) -> Issuer:
@@ -146,7 +94,7 @@ class Service:
         names = issuer_of(settings)
         self._lifetime = names.lifetime
         self._master = keyfile.read(settings.master_key_file)
-        self._reader = _reader(settings, self._backend, clock)
+        self._reader = reader_of(settings, self._backend, clock)
         self._trail = self._backend.trail(explain_kept=settings.explain_kept)
         mac_keys = MacKeys(self._reader, self._master)
         self._ring = KeyRing(self._reader, self._master, names.lifetime.lifetime_s)
@@ -166,7 +114,8 @@ class Service:
         management = Management(self._grants, viewers, limiter, self._trail)
         turn_away = TurningAway(self._observer, self._trail.refused)
         migrations = MigrationLife(self._store)
-        lives = (SolutionLife(self._store, (migrations.read,)), migrations, TokenLife(self._store, inspect))
+        reads = Reads(Reading(GraphRows(self._reader)), Cursors(self._reader, self._master), names.issuer, (migrations.read,))
+        lives = (reads, SolutionLife(self._store), migrations, TokenLife(self._store, inspect))
         operations = together(*(life.operations() for life in lives))
         graph = Graph(versions, operations, management, turn_away)
         routes = (
@@ -185,7 +134,7 @@ class Service:
     async def open(self) -> None:
         """Read the keys and open the trail. Raises StartRefused, StorageUnavailable, TrailUnavailable."""
         await self._reader.open()
-        await _open_seals(self._reader, self._master)
+        await open_seals(self._reader, self._master)
         await self._ring.load()
         await self._trail.open(self._clock().wall_s)
         if isinstance(self._limiter, SharedLimiter):

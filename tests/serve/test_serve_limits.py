@@ -11,7 +11,8 @@ import pytest
 from deployment import DemoDeployment
 from fakes import NOON_S
 from multipartner.domain.model import Instant
-from multipartner.wiring import Service, StartRefused, build_service, check_start
+from multipartner.starting import StartRefused, check_start
+from multipartner.wiring import Service, build_service
 from serving import OWNER_APP, OWNER_USER, SHARING, path_of
 from shared_limits_server import own_server
 

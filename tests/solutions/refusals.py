@@ -57,6 +57,10 @@ REACHED_BY_SOLUTIONS: dict[Reason, tuple[Callable[[Companies], Reply], str]] = {
     Reason.STATUS_FORBIDS: (lambda c: c.call("partner", "POST", f"{SOLUTION}/accept", {"partner_app_id": PARTNER_APP}), ""),
     Reason.MIGRATION_UNDER_WAY: (_another_intent, ""),
     Reason.MIGRATION_FORBIDS: (lambda c: c.call("partner", "POST", MOVE, {"solution_id": SOLUTION}), ""),
+    Reason.FILTER_UNAVAILABLE: (
+        lambda c: c.call("owner", "GET", "3736568475388304/phone_numbers", query="sort=creation_time.asc"),
+        "",
+    ),
     Reason.FIELDS_UNAVAILABLE: (lambda c: c.call("owner", "GET", SOLUTION, query="fields=secret"), ""),
 }
 """With the parameter that the answer names, if it names one."""

@@ -59,6 +59,7 @@ NEXT_STEPS: Final[Mapping[str, str]] = {
     "migration_under_way": "Its customer must answer first, or app {app_id} cancels it: `multipartner migration cancel`.",
     "migration_forbids": "The fact says what stands in the way; `multipartner migration show` has the intent's status.",
     "fields_unavailable": _SHAPE,
+    "filter_unavailable": _SHAPE,
     "facts_unavailable": _RETRY,
     "limits_unavailable": "Bring back the server of limits_url, or let workers count alone meanwhile: limits_when_away=count.",
     "trail_unavailable": "Nothing is issued while the trail cannot be written: has its disk room, can its file be written?",

@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(**given: object) -> None:
     """Serve granular tokens. Every option is a setting, and can come as MULTIPARTNER_<NAME> from the environment as well."""
-    from multipartner.wiring import StartRefused  # noqa: PLC0415 - what serving needs takes most of a second to import
+    from multipartner.starting import StartRefused  # noqa: PLC0415 - what serving needs takes most of a second to import
 
     try:
         run(load(given))
@@ -49,7 +49,7 @@ def run(settings: Settings, announce: Callable[[Settings], None] | None = None) 
 
     Raises StartRefused, PortTaken; then nothing was written.
     """
-    from multipartner.wiring import check_start  # noqa: PLC0415 - as above
+    from multipartner.starting import check_start  # noqa: PLC0415 - as above
 
     with ExitStack() as held:
         # Ports first: SQLite makes its side files as soon as a database is looked at, and a taken port shall leave no trace.

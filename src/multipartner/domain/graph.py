@@ -6,6 +6,7 @@ import msgspec
 
 from multipartner.domain.model import (
     AppId,
+    BusinessId,
     CredentialId,
     Instant,
     Permissions,
@@ -22,9 +23,9 @@ class ViewerKind(enum.Enum):
     """With what somebody came."""
 
     CALLER = "caller token"
-    """A system user's token for one app: acts for the app, and reads its solutions."""
+    """A system user's token for one app: acts for the app, and reads what the app reaches."""
     GRANULAR = "granular token"
-    """Sees the solution it is for, and changes nothing but its own end."""
+    """Sees what it was granted, and changes nothing but its own end."""
     APP = "app token"
     """`{app-id}|{app-secret}`: reads the app's solutions, and changes nothing."""
 
@@ -32,7 +33,8 @@ class ViewerKind(enum.Enum):
 class Viewer(msgspec.Struct, frozen=True):
     """An authenticated one. Holds nothing that authenticates.
 
-    `id` is the system user, the subject of a granular token, or the app. `tenant` is a granular token's.
+    `id` is the system user, the subject of a granular token, or the app. `tenant` and `waba_ids` are a granular token's;
+    `business_id` is the app's own business.
     """
 
     kind: ViewerKind
@@ -42,6 +44,8 @@ class Viewer(msgspec.Struct, frozen=True):
     actor: str
     """For the trail: `credential:<id>`, `token:<jti>` or `app:<id>`."""
     tenant: Tenant | None = None
+    business_id: BusinessId = BusinessId("")
+    waba_ids: tuple[WabaId, ...] = ()
 
     @property
     def credential_id(self) -> str:

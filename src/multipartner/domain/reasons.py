@@ -75,6 +75,7 @@ class Reason(enum.Enum):
     MIGRATION_UNDER_WAY = "migration_under_way"
     MIGRATION_FORBIDS = "migration_forbids"
     FIELDS_UNAVAILABLE = "fields_unavailable"
+    FILTER_UNAVAILABLE = "filter_unavailable"
     FACTS_UNAVAILABLE = "facts_unavailable"
     TRAIL_UNAVAILABLE = "trail_unavailable"
     NO_SIGNING_KEY = "no_signing_key"
@@ -175,6 +176,7 @@ RULES: dict[Reason, Rule] = {
         "A WABA moves between two different solutions, out of one that it is shared with; an intent moves as its status lets it.",
     ),
     Reason.FIELDS_UNAVAILABLE: Rule(Station.AUTHORIZE, "`fields` names what this kind of node does not have."),
+    Reason.FILTER_UNAVAILABLE: Rule(Station.AUTHORIZE, "A list cannot be narrowed or sorted by this: the facts do not have it."),
     Reason.FACTS_UNAVAILABLE: Rule(
         Station.AUTHORIZE, "The facts could not be read, or their feed was not confirmed within `stale_for_s`."
     ),

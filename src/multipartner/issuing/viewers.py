@@ -64,7 +64,9 @@ class Viewers:
         if app is None:
             return Refusal(Reason.CALLER_UNKNOWN, fact="its app is gone")
         actor = f"credential:{caller.credential_id}"
-        viewer = Viewer(ViewerKind.CALLER, caller.app_id, caller.system_user_id, caller.permissions, actor)
+        viewer = Viewer(
+            ViewerKind.CALLER, caller.app_id, caller.system_user_id, caller.permissions, actor, business_id=app.business_id
+        )
         return Authenticated(viewer, app, caller)
 
     async def _with_app_token(self, presented: Presented, text: str) -> Authenticated | Refusal:
@@ -104,14 +106,15 @@ class Viewers:
 
 
 def _as_app(app: AppRecord) -> Authenticated:
-    viewer = Viewer(ViewerKind.APP, app.app_id, app.app_id, MANAGEMENT_ONLY, f"app:{app.app_id}")
+    viewer = Viewer(ViewerKind.APP, app.app_id, app.app_id, MANAGEMENT_ONLY, f"app:{app.app_id}", None, app.business_id)
     return Authenticated(viewer, app, _counted_as(app, viewer))
 
 
 def _viewer_of(told: Introspection) -> Viewer:
     tenant = Tenant(AppId(told.client_id), SolutionId(told.solution_id), BusinessId(told.business_id))
     permissions = frozenset(Permission(name) for name in told.scope.split())
-    return Viewer(ViewerKind.GRANULAR, tenant.app_id, told.sub, permissions, f"token:{told.jti}", tenant)
+    waba_ids = tuple(waba for detail in told.authorization_details for waba in detail.waba_ids)
+    return Viewer(ViewerKind.GRANULAR, tenant.app_id, told.sub, permissions, f"token:{told.jti}", tenant, waba_ids=waba_ids)
 
 
 def _counted_as(app: AppRecord, viewer: Viewer) -> Caller:

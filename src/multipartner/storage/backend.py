@@ -1,14 +1,15 @@
 """Where one deployment's facts and trail lie, on whatever engine: what wiring and the operators' verbs hold on to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from multipartner.domain.events import Event
+from multipartner.storage.compiled import Question
 from multipartner.storage.ports import Reader, Trail
 from multipartner.storage.rows import LimitDefaults
 
@@ -58,6 +59,10 @@ class ServingReader(Reader, Protocol):
 
     async def confirmation(self) -> None:
         """Wait until `poll` tells of everything that was committed before this call. Raises StorageUnavailable."""
+        ...
+
+    async def ask(self, question: Question, values: Mapping[str, str | int]) -> Sequence[tuple[Any, ...]]:
+        """All rows that one statement finds, of one moment. Raises StorageUnavailable."""
         ...
 
     def take_lags_s(self) -> Sequence[float]:

@@ -4,8 +4,9 @@ Executing the text on a raw connection costs a tenth of what Core's own executio
 for every database.
 """
 
+import functools
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -19,6 +20,23 @@ class Text(msgspec.Struct, frozen=True):
 
     sql: str
     names: tuple[str, ...]
+
+
+class Question:
+    """A statement that either engine is asked, compiled when it first is."""
+
+    def __init__(self, statement: "sa.Select[Any] | sa.CompoundSelect[Any]") -> None:
+        self.statement = statement
+
+    @functools.cached_property
+    def sqlite(self) -> str:
+        """See `sqlite_text`."""
+        return sqlite_text(self.statement)
+
+    @functools.cached_property
+    def postgres(self) -> Text:
+        """See `postgres_text`."""
+        return postgres_text(self.statement)
 
 
 def sqlite_text(statement: sa.ClauseElement) -> str:

@@ -9,7 +9,7 @@ import asyncpg
 
 from multipartner.domain.model import AppId, CredentialId, Facts, Tenant
 from multipartner.storage import queries, rows
-from multipartner.storage.compiled import Text, postgres_text
+from multipartner.storage.compiled import Question, Text, postgres_text
 from multipartner.storage.ports import (
     AppRecord,
     CallerRecord,
@@ -132,7 +132,11 @@ class PostgresReader:
         found = await self._read(_RESOURCE_SERVER, {"server_id": server_id})
         return ResourceServerRecord(*found[0]) if found else None
 
-    async def _read(self, text: Text, values: Mapping[str, str] = {}) -> list[tuple[Any, ...]]:
+    async def ask(self, question: Question, values: Mapping[str, str | int]) -> Sequence[tuple[Any, ...]]:
+        """See `backend.ServingReader`."""
+        return await self._read(question.postgres, values)
+
+    async def _read(self, text: Text, values: Mapping[str, str | int] = {}) -> list[tuple[Any, ...]]:
         moves, began_ns = self._feed.moves, self._boot_ns()
         with unavailable(self._place):
             async with asyncio.timeout(READ_S):
@@ -142,7 +146,7 @@ class PostgresReader:
             raise StorageUnavailable(f"{self._place.name}: the answer came too late")
         return found
 
-    async def _fetch(self, sql: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+    async def _fetch(self, sql: str, values: Sequence[str | int]) -> list[tuple[Any, ...]]:
         pool = await self._open_pool()
         connection = await pool.acquire()
         try:

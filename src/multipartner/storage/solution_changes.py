@@ -4,31 +4,14 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from multipartner.domain.graph import AppNode, Role, SolutionNode
+from multipartner.domain.graph import Role, SolutionNode
 from multipartner.domain.lifecycle import Step
 from multipartner.domain.model import AppId, SolutionId, SolutionStatus
 from multipartner.storage import tables as t
 from multipartner.storage.change_ports import Mark
+from multipartner.storage.graph_queries import SOLUTION_NODE
+from multipartner.storage.graph_rows import solution_node
 from multipartner.storage.world_rows import WorldRows, mark_columns
-
-_owner, _partner = t.app.alias("owner"), t.app.alias("partner")
-
-SOLUTION_NODE: Final = (
-    sa.select(
-        t.solution.c.id,
-        t.solution.c.name,
-        t.solution.c.status,
-        _owner.c.id.label("owner_id"),
-        _owner.c.name.label("owner_name"),
-        _partner.c.id.label("partner_id"),
-        _partner.c.name.label("partner_name"),
-        t.solution.c.owner_messaging,
-        t.solution.c.partner_messaging,
-    )
-    .join(_owner, _owner.c.id == t.solution.c.owner_app_id)
-    .join(_partner, _partner.c.id == t.solution.c.partner_app_id)
-    .where(t.solution.c.id == sa.bindparam("solution_id", type_=sa.Text))
-)
 
 _WITH_IDS: Final = (t.business, t.app, t.system_user, t.waba, t.phone_number, t.solution, t.migration_intent)
 
@@ -38,18 +21,8 @@ class SolutionRows(WorldRows):
 
     async def solution_node(self, solution_id: SolutionId) -> SolutionNode | None:
         """See the port."""
-        row = (await self._connection.execute(SOLUTION_NODE, {"solution_id": solution_id})).first()
-        if row is None:
-            return None
-        return SolutionNode(
-            SolutionId(row.id),
-            row.name,
-            SolutionStatus(row.status),
-            AppNode(AppId(row.owner_id), row.owner_name),
-            AppNode(AppId(row.partner_id), row.partner_name),
-            row.owner_messaging,
-            row.partner_messaging,
-        )
+        row = (await self._connection.execute(SOLUTION_NODE.statement, {"node_id": solution_id})).first()
+        return solution_node(row) if row is not None else None
 
     async def app_active(self, app_id: AppId) -> bool | None:
         """See the port."""

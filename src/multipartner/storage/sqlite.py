@@ -2,14 +2,14 @@
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from multipartner.domain.model import AppId, CredentialId, Facts, Tenant
 from multipartner.storage import queries, rows
-from multipartner.storage.compiled import sqlite_text
+from multipartner.storage.compiled import Question, sqlite_text
 from multipartner.storage.doorbell import Doorbell, bell_path
 from multipartner.storage.ports import (
     AppRecord,
@@ -117,6 +117,10 @@ class SqliteReader:
         found = self._read(_RESOURCE_SERVER, {"server_id": server_id})
         return ResourceServerRecord(*found[0]) if found else None
 
+    async def ask(self, question: Question, values: Mapping[str, str | int]) -> Sequence[tuple[Any, ...]]:
+        """See `backend.ServingReader`."""
+        return self._read(question.sqlite, values)
+
     def poll(self, boot_ns: int) -> Sequence[Change]:
         """See `ports.ChangeFeed`. Costs a glance at the bell, and every 50 ms a look at the database itself."""
         if self._view[0] == self._seen and boot_ns < self._next_check_ns:
@@ -182,10 +186,10 @@ class SqliteReader:
         self._version = opened.version
         self._last = opened.last
 
-    def _read(self, text: str, parameters: dict[str, str] | None = None) -> list[tuple[Any, ...]]:
+    def _read(self, text: str, parameters: Mapping[str, str | int] = {}) -> list[tuple[Any, ...]]:
         try:
             # All rows at once: a statement left unfinished would hold its read transaction, and with it the past.
-            return self._connection.execute(text, parameters or {}).fetchall()
+            return self._connection.execute(text, parameters).fetchall()
         except sqlite3.Error as error:
             raise StorageUnavailable(f"{self._path.name}: {error}") from error
 

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from multipartner.web.asgi import Headers, Receive, Scope, Send, answer
 from multipartner.web.docs_page import Asked, Page
 from multipartner.web.guard import Route
 from multipartner.web.observing import Observer
-from multipartner.web.openapi import EXAMPLE_BUSINESS_ID, EXAMPLE_SOLUTION_ID, OPENAPI_PATH, OpenApi
+from multipartner.web.openapi import EXAMPLE_BUSINESS_ID, EXAMPLE_SOLUTION_ID, OPENAPI_PATH, document
 from multipartner.wire.ask import Arrival
 
 DOCS_PATH = "/docs"
@@ -71,6 +73,27 @@ class Docs:
         listed: Headers = [(b"content-type", b"text/html; charset=UTF-8"), (b"cache-control", b"no-cache"), *_GUARDED]
         await answer(send, 200, listed, body)
         self._counts["docs", 200, None] += 1
+
+
+class OpenApi:
+    """`GET /openapi.json`: public, the same for everybody."""
+
+    def __init__(self, issuer: str, versions: Sequence[str], observer: Observer) -> None:
+        self._body = msgspec.json.encode(document(issuer, versions))
+        self._counts = observer.counts
+
+    async def __call__(
+        self, _scope: Scope, _receive: Receive, send: Send, _arrival: Arrival, _named: Mapping[bytes, bytes]
+    ) -> None:
+        """Answer with the document."""
+        listed = [
+            (b"content-type", b"application/json"),
+            (b"cache-control", b"public, max-age=300"),
+            (b"access-control-allow-origin", b"*"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        await answer(send, 200, listed, self._body)
+        self._counts["openapi", 200, None] += 1
 
 
 class Asset:

@@ -14,6 +14,7 @@ from multipartner.web import openapi
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH
 from multipartner.web.openapi_described import Described, names_in, reasons_of
 from multipartner.web.openapi_graph import LIFE_OPERATIONS
+from multipartner.web.openapi_reads import READS
 from multipartner.web.openapi_schemas import HEADERS
 from multipartner.web.openapi_tokens import TOKEN_OPERATIONS
 from multipartner.web.revocation import REVOCATION_PATH
@@ -55,8 +56,9 @@ class Page:
             "headers": _headers(),
             "refusals": "".join(_status(status) for status in openapi.STATUSES),
             "precedence": _precedence(),
-            "solutions": "".join(map(_described, LIFE_OPERATIONS)),
-            "tokens": "".join(map(_described, TOKEN_OPERATIONS)),
+            "solutions": "".join(_described(issuer, versions[-1], operation) for operation in LIFE_OPERATIONS),
+            "reads": "".join(_described(issuer, versions[-1], operation) for operation in READS),
+            "tokens": "".join(_described(issuer, versions[-1], operation) for operation in TOKEN_OPERATIONS),
             "revoke": escape(_revoke(issuer)),
             "introspect": escape(_introspect(issuer)),
             "key_set": escape(f"curl {issuer}{JWKS_PATH}"),
@@ -133,14 +135,23 @@ def _precedence() -> str:
     return f"<div class='precedence'>{''.join(parts).removeprefix('</ol>')}</ol></div>"
 
 
-def _described(operation: Described) -> str:
+def _described(base: str, version: str, operation: Described) -> str:
     statuses = sorted({refusals.ROWS[reason].status for reason in reasons_of(operation)})
     body = ", ".join(f"<code>{escape(name)}</code>" for name in names_in(operation)) or "none"
     return (
         f'<article class="card" id="{escape(operation.id)}"><h3>{escape(operation.summary)}</h3>'
         f'<p class="endpoint"><span class="verb">{operation.method.upper()}</span><code>{escape(operation.path)}</code></p>'
-        f"<p>{_prose(operation.whose)}</p><p>Parameters: {body}.</p><p>{''.join(map(_chip, [200, *statuses]))}</p></article>"
+        f"<p>{_prose(operation.whose)}</p><p>Parameters: {body}.</p><p>{''.join(map(_chip, [200, *statuses]))}</p>"
+        f"<pre tabindex='0'><code>{escape(_call(base, version, operation))}</code></pre></article>"
     )
+
+
+def _call(base: str, version: str, operation: Described) -> str:
+    """One line to try; ids are left to whoever pastes it, as variables of a shell."""
+    path = re.sub(r"\{([\w-]+)\}", lambda name: "$" + name[1].upper().replace("-", "_"), operation.path)
+    address = f'"{base}{path.replace("$VERSION", version)}"'
+    method = "" if operation.method == "get" else "--request POST "
+    return f'curl {method}{address} --header "Authorization: Bearer $CALLER_TOKEN"'
 
 
 def _chip(status: int) -> str:

@@ -4,7 +4,7 @@ The guard hands over what is neither the token operation nor a fixed path. An an
 none is kept on its way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -58,6 +58,12 @@ class Graph:
         self._management = management
         self._turn_away = turn_away
         self._observer = turn_away.observer
+
+    def served(self) -> Iterator[tuple[str, str]]:
+        """See `guard.Guard.served`."""
+        for edge, methods in self._operations.items():
+            path = f"/{{Version}}{edge}" if edge.startswith("/") else "/{Version}/{id}" + (f"/{edge}" if edge else "")
+            yield from ((method, path) for method in methods)
 
     def nowhere(self, raw_path: bytes) -> Reason | None:
         """Say why a path leads nowhere, however the rest of the request looks; None when it leads here."""

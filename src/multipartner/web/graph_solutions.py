@@ -1,10 +1,9 @@
-"""The operations of a solution's life: invite, accept, reject, ask for the end, read (contract: Multi-Partner Solutions).
+"""The operations of a solution's life: invite, accept, reject, ask for the end (contract: Multi-Partner Solutions).
 
 Contract and guides differ on bodies (facts: graph-wire 5.4): what the contract demands may be absent, as in the guides; what is
 sent must be right.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from multipartner.domain.graph import SolutionNode, ViewerKind
@@ -12,7 +11,7 @@ from multipartner.domain.lifecycle import Move
 from multipartner.domain.model import AppId, SolutionId
 from multipartner.domain.reasons import Reason, Refusal
 from multipartner.partnering import solutions
-from multipartner.web.graph_operations import NodeReader, Operation, Operations, Work
+from multipartner.web.graph_operations import Operation, Operations, Work
 from multipartner.wire import solutions as wire
 
 _MESSAGING: Final = frozenset({"MESSAGING"})
@@ -21,17 +20,14 @@ _TEXT: Final = 500
 
 
 class SolutionLife:
-    """Runs them over a store. `others` read nodes of other kinds; None from one means that it knows no such node."""
+    """Runs them over a store."""
 
-    def __init__(self, store: solutions.ChangeStore, others: Sequence[NodeReader] = ()) -> None:
+    def __init__(self, store: solutions.ChangeStore) -> None:
         self._store = store
-        self._others = others
 
     def operations(self) -> Operations:
         """All of them, by edge and method."""
         return {
-            "": {"GET": Operation("getSolutionDetails", frozenset({"fields"}), self.read)},
-            "partners": {"GET": Operation("getSolutionPartners", frozenset(), self.partners)},
             "whatsapp_business_solution": {"POST": Operation("createWhatsAppBusinessSolution", _CREATE, self.create)},
             "accept": {"POST": Operation("acceptWhatsAppBusinessSolution", _ACCEPT, self.accept)},
             "reject": {"POST": Operation("rejectSolutionRequest", _REJECT, self.reject)},
@@ -47,23 +43,6 @@ class SolutionLife:
                 "POST": Operation("rejectSolutionDeactivationRequest", _REJECT_DEACTIVATION, self.reject_deactivation)
             },
         }
-
-    async def read(self, work: Work) -> bytes | Refusal:
-        """`GET /{Solution-ID}`, or what another reader of nodes knows under the id."""
-        for other in self._others:
-            found = await other(work)
-            if found is not None:
-                return found
-        names = wire.solution_fields(work.parameters.text("fields"))
-        node = await self._visible(work)
-        if isinstance(node, Refusal):
-            return node
-        return names if isinstance(names, Refusal) else wire.solution(node, names)
-
-    async def partners(self, work: Work) -> bytes | Refusal:
-        """`GET /{Solution-ID}/partners`."""
-        node = await self._visible(work)
-        return node if isinstance(node, Refusal) else wire.encode(wire.partners(node))
 
     async def create(self, work: Work) -> bytes | Refusal:
         """`POST /{Application-ID}/whatsapp_business_solution`."""
@@ -127,12 +106,6 @@ class SolutionLife:
         if work.parameters.flag("reject_deactivation_request") is False:
             return Refusal(Reason.INVALID_PARAMETER, parameter="reject_deactivation_request")
         return await self._decide(work, Move.REJECT_DEACTIVATION)
-
-    async def _visible(self, work: Work) -> SolutionNode | Refusal:
-        tenant = work.viewer.tenant
-        if tenant is not None and tenant.solution_id != work.presented.node_id:
-            return Refusal(Reason.NODE_UNKNOWN, fact="a granular token sees its own solution")
-        return await solutions.solution(self._store, work.viewer.app_id, _solution(work))
 
     async def _decide(self, work: Work, move: Move) -> bytes | Refusal:
         names = wire.solution_fields(work.parameters.text("fields"))

@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import msgspec
 
@@ -106,6 +106,13 @@ class Guard:
         self._clock = surroundings.clock
         self._lifespan = lifespan
         self._trace_ids = TraceIds()
+
+    def served(self) -> Iterator[tuple[str, str]]:
+        """Every way in: method and path's template. A path that judges methods itself has `*`."""
+        yield "GET", f"/{{Version}}/{{id}}{_TOKEN_PATH.decode()}"
+        yield from self._graph.served()
+        for path, route in self._routes.items():
+            yield from ((method, path.decode()) for method in route.methods or ("*",))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's start and stop."""

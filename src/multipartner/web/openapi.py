@@ -12,8 +12,6 @@ import msgspec
 import multipartner
 from multipartner.domain.reasons import RULES, Reason, Station
 from multipartner.web import openapi_schemas as schemas
-from multipartner.web.asgi import Receive, Scope, Send, answer
-from multipartner.web.observing import Observer
 from multipartner.web.openapi_described import TAG
 from multipartner.web.openapi_graph import graph_paths, graph_schemas
 from multipartner.web.openapi_oauth import TAG as VERIFICATION
@@ -21,7 +19,7 @@ from multipartner.web.openapi_oauth import oauth_paths
 from multipartner.web.openapi_schemas import TEXT, Json, object_of, refer
 from multipartner.web.openapi_tokens import TAG as TOKENS
 from multipartner.wire import refusals
-from multipartner.wire.ask import ID_PATTERN, VERSION_PATTERN, Arrival
+from multipartner.wire.ask import ID_PATTERN, VERSION_PATTERN
 
 OPENAPI_PATH = "/openapi.json"
 OPERATION_PATH = "/{Version}/{Solution-ID}/access_token"
@@ -64,6 +62,7 @@ ELSEWHERE: Final = frozenset(
         Reason.MIGRATION_UNDER_WAY,
         Reason.MIGRATION_FORBIDS,
         Reason.FIELDS_UNAVAILABLE,
+        Reason.FILTER_UNAVAILABLE,
         Reason.GRANT_INDIVISIBLE,
     }
 )
@@ -104,7 +103,7 @@ def document(issuer: str, versions: Sequence[str]) -> Json:
         },
         "servers": [{"url": issuer}],
         "tags": [
-            {"name": TAG, "description": "What partners call: the token, and the solution's life."},
+            {"name": TAG, "description": "What partners call: the token, the solution's life, and what they reach."},
             {"name": TOKENS, "description": "How apps inspect and revoke what they hold."},
             {"name": VERIFICATION, "description": "What resource servers use to check a granular token."},
         ],
@@ -216,24 +215,3 @@ def refusal_answer(status: int, among: Collection[Reason]) -> Json:
             }
         },
     }
-
-
-class OpenApi:
-    """`GET /openapi.json`: public, the same for everybody."""
-
-    def __init__(self, issuer: str, versions: Sequence[str], observer: Observer) -> None:
-        self._body = msgspec.json.encode(document(issuer, versions))
-        self._counts = observer.counts
-
-    async def __call__(
-        self, _scope: Scope, _receive: Receive, send: Send, _arrival: Arrival, _named: Mapping[bytes, bytes]
-    ) -> None:
-        """Answer with the document."""
-        listed = [
-            (b"content-type", b"application/json"),
-            (b"cache-control", b"public, max-age=300"),
-            (b"access-control-allow-origin", b"*"),
-            (b"x-content-type-options", b"nosniff"),
-        ]
-        await answer(send, 200, listed, self._body)
-        self._counts["openapi", 200, None] += 1

@@ -16,6 +16,8 @@ _BODIES: Final = ("application/json", "application/x-www-form-urlencoded", "mult
 _NODES: Final = {
     "Solution-ID": (ID_PATTERN, "The solution."),
     "Application-ID": (ID_PATTERN, "The caller's own app."),
+    "Business-ID": (ID_PATTERN, "The business."),
+    "Phone-Number-ID": (ID_PATTERN, "The phone number."),
     "WABA-ID": (ID_PATTERN, "The WhatsApp Business Account."),
     "Migration-Intent-ID": (ID_PATTERN, "The migration intent."),
     "User-ID": (USER_PATTERN, "`me`, or the `user_id` that `debug_token` tells of the credential that asks."),

@@ -6,6 +6,7 @@ from typing import Final
 from multipartner.domain.reasons import Reason
 from multipartner.web.openapi_described import paths_of
 from multipartner.web.openapi_migrations import MIGRATIONS, migration_schemas
+from multipartner.web.openapi_reads import READS, read_schemas
 from multipartner.web.openapi_schemas import Json
 from multipartner.web.openapi_solutions import OPERATIONS, solution_schemas
 from multipartner.web.openapi_tokens import TOKEN_OPERATIONS, token_schemas
@@ -13,7 +14,7 @@ from multipartner.web.openapi_tokens import TOKEN_OPERATIONS, token_schemas
 LIFE_OPERATIONS: Final = (*OPERATIONS, *MIGRATIONS)
 """What is made, accepted, moved and ended, in the order of the page at `/docs`."""
 
-GRAPH_OPERATIONS: Final = (*LIFE_OPERATIONS, *TOKEN_OPERATIONS)
+GRAPH_OPERATIONS: Final = (*LIFE_OPERATIONS, *READS, *TOKEN_OPERATIONS)
 
 
 def graph_paths(refusal_answer: Callable[[int, Collection[Reason]], Json]) -> dict[str, dict[str, Json]]:
@@ -23,4 +24,4 @@ def graph_paths(refusal_answer: Callable[[int, Collection[Reason]], Json]) -> di
 
 def graph_schemas() -> dict[str, Json]:
     """The schemas of their answers."""
-    return {**solution_schemas(), **migration_schemas(), **token_schemas()}
+    return {**solution_schemas(), **migration_schemas(), **read_schemas(), **token_schemas()}

@@ -14,7 +14,6 @@ _WHEN: Final = {**TEXT, "format": "date-time"}
 _TRUE: Final = {"type": "boolean"}
 _LONG: Final = {**TEXT, "maxLength": 500}
 
-
 _SOLUTION: Final = (Reason.SOLUTION_UNKNOWN, Reason.APP_NOT_PARTY)
 _EDGE: Final = (Reason.MALFORMED_VERSION,)
 _CHANGE: Final = (*_EDGE, Reason.MALFORMED_BODY, Reason.CREDENTIAL_NOT_ENOUGH)
@@ -48,25 +47,6 @@ OPERATIONS: Final = (
             },
             ["owner_permissions", "partner_app_id", "partner_permissions", "solution_name"],
         ),
-    ),
-    Described(
-        "getSolutionDetails",
-        "get",
-        "",
-        "Read a solution",
-        "Both of its apps, with a caller token or their app token; a granular token reads the solution it is for.",
-        "Solution",
-        (*_SOLUTION, Reason.BODY_ON_GET, Reason.NODE_UNKNOWN, Reason.FIELDS_UNAVAILABLE),
-        takes_fields=True,
-    ),
-    Described(
-        "getSolutionPartners",
-        "get",
-        "partners",
-        "See whom a solution waits for",
-        "As for the solution itself. A guide's call; the published document leaves it out.",
-        "SolutionPartners",
-        (*_EDGE, *_SOLUTION, Reason.BODY_ON_GET, Reason.NODE_UNKNOWN),
     ),
     Described(
         "acceptWhatsAppBusinessSolution",

@@ -152,3 +152,6 @@ _PROBES: Mapping[str, Callable[[Readings], tuple[bool, Mapping[str, object]]]] =
     "/healthz": Readings.health,
     "/readyz": Readings.readiness,
 }
+
+PATHS = ("/metrics", *_PROBES)
+"""All that is answered here."""

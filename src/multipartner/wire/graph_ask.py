@@ -159,6 +159,15 @@ class Parameters:
             raise _invalid(name)
         return value
 
+    def number(self, name: str, most: int) -> int | None:
+        """A whole number from 1 to `most`, in plain ASCII digits."""
+        value = self.text(name, len(str(most)))
+        if value is None:
+            return None
+        if _ID.fullmatch(value) is None or not 1 <= int(value) <= most:
+            raise _invalid(name)
+        return int(value)
+
     def needed_id(self, name: str) -> str:
         """An id that must be there."""
         return _needed(name, self.id(name))

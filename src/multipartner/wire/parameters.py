@@ -4,6 +4,8 @@ from types import MappingProxyType
 from typing import Final
 
 _ID: Final = "must be a numeric string"
+_COUNT: Final = "must be a whole number from 1 to 100"
+_CURSOR: Final = "must be a cursor that this list gave to this caller within a day"
 
 SHAPES: Final = MappingProxyType(
     {
@@ -21,6 +23,17 @@ SHAPES: Final = MappingProxyType(
         "migration_intent": "must be INITIATE_MIGRATION, CANCEL_MIGRATION, CONFIRM_MIGRATION or SCHEDULE_MIGRATION",
         "migration_reason": "must have at most 500 characters",
         "scheduled_migration_time": "must be an instant with its offset, such as 2030-01-31T10:00:00Z",
+        "fields": "must be names with commas between, those inside a field in braces, at most 4 levels and 100 names",
+        "limit": _COUNT,
+        "first": _COUNT + ", and goes with after",
+        "last": _COUNT + ", and goes with before",
+        "after": _CURSOR,
+        "before": _CURSOR + ", and not come with after",
+        "role": "must be OWNER or PARTNER",
+        "find": _ID,
+        "filtering": 'must be a JSON list of conditions such as {"field":"partners","operator":"ALL","value":["1"]}',
+        "business_type": "must be one text",
+        "sort": "must be creation_time or last_onboarded_time with .asc or .desc",
         "access_token": "must be one text",
         "input_token": "must be one text",
         "permission": "must be whatsapp_business_management or whatsapp_business_messaging",

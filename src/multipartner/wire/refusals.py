@@ -129,6 +129,7 @@ ROWS = MappingProxyType(
         ),
         Reason.MIGRATION_FORBIDS: Row(422, _METHOD, 100, "The migration intent cannot be set or moved in the current state"),
         Reason.FIELDS_UNAVAILABLE: Row(422, _METHOD, 100, "The requested fields are not available on this object"),
+        Reason.FILTER_UNAVAILABLE: Row(422, _METHOD, 100, "The list cannot be filtered or sorted by this"),
         Reason.FACTS_UNAVAILABLE: _FAULT,
         Reason.TRAIL_UNAVAILABLE: _FAULT,
         Reason.NO_SIGNING_KEY: _FAULT,

@@ -1,61 +1,51 @@
 """Answers about solutions (contract: WhatsAppBusinessSolution and the answers of its operations)."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from multipartner.domain.graph import AppNode, SolutionNode
+from multipartner.domain.graph import SolutionNode
 from multipartner.domain.lifecycle import TOLD, tasks_of
-from multipartner.domain.reasons import Reason, Refusal
-
-_DEFAULT: Final = ("id", "name", "status", "status_for_pending_request")
+from multipartner.domain.reasons import Refusal
+from multipartner.wire.fields import Chosen, Field, Kind, chosen, printed
 
 encode: Final = msgspec.json.Encoder().encode
 
+APP: Final = Kind({"id": Field(lambda node: node.id), "name": Field(lambda node: node.name)}, ("id", "name"))
 
-def _app(node: AppNode) -> dict[str, str]:
-    return {"id": node.id, "name": node.name}
-
-
-def partners(solution: SolutionNode) -> dict[str, Any]:
-    """The invited side, as guides list it (facts: graph-wire 5.4, B)."""
-    entry = {
-        "id": f"{solution.id}{solution.partner_app.id}",
-        "partner_app": _app(solution.partner_app),
-        "status": TOLD[solution.status].partner,
-    }
-    return {"data": [entry]}
-
-
-_FIELDS: Final = MappingProxyType[str, Callable[[SolutionNode], Any]](
+PARTNER: Final = Kind(
     {
-        "id": lambda solution: solution.id,
-        "name": lambda solution: solution.name,
-        "status": lambda solution: TOLD[solution.status].status,
-        "status_for_pending_request": lambda solution: TOLD[solution.status].pending,
-        "owner_app": lambda solution: _app(solution.owner_app),
-        "owner_permissions": lambda solution: tasks_of(messaging=solution.owner_messaging),
-        "partners": partners,
-    }
+        "id": Field(lambda solution: f"{solution.id}{solution.partner_app.id}"),
+        "partner_app": Field(lambda solution: solution.partner_app, APP),
+        "status": Field(lambda solution: TOLD[solution.status].partner),
+    },
+    ("id", "partner_app", "status"),
+)
+"""The invited side, as guides list it (facts: graph-wire 5.4, B)."""
+
+SOLUTION: Final = Kind(
+    {
+        "id": Field(lambda solution: solution.id),
+        "name": Field(lambda solution: solution.name),
+        "status": Field(lambda solution: TOLD[solution.status].status),
+        "status_for_pending_request": Field(lambda solution: TOLD[solution.status].pending),
+        "owner_app": Field(lambda solution: solution.owner_app, APP),
+        "owner_permissions": Field(lambda solution: tasks_of(messaging=solution.owner_messaging)),
+        "partners": Field(lambda solution: (solution,), PARTNER, many=True),
+    },
+    ("id", "name", "status", "status_for_pending_request"),
 )
 
 
-def solution_fields(fields: str | None) -> tuple[str, ...] | Refusal:
-    """Read a `fields` parameter: names with commas between. What is absent or empty means the contract's default."""
-    if not fields:
-        return _DEFAULT
-    names = tuple(dict.fromkeys(fields.split(",")))
-    if not set(names) <= _FIELDS.keys():
-        return Refusal(Reason.FIELDS_UNAVAILABLE)
-    return names if "id" in names else ("id", *names)
+def solution_fields(fields: str | None) -> Chosen | Refusal:
+    """Read a `fields` parameter. Raises ParameterRefused."""
+    return chosen(SOLUTION, fields)
 
 
-def solution(node: SolutionNode, names: tuple[str, ...]) -> bytes:
+def solution(node: SolutionNode, asked: Chosen) -> bytes:
     """Print these fields of a solution."""
-    return encode({name: _FIELDS[name](node) for name in names})
+    return encode(printed(SOLUTION, node, asked))
 
 
 def instant(at_s: int) -> str:
