@@ -42,7 +42,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The package that the generator writes, imported."""
     folder = tmp_path_factory.mktemp("generated")
     contract = Path(os.environ["MULTIPARTNER_CONTRACT"]) / "multi-partner-solutions.yaml"
-    options = ["--input-spec", contract, "--generator-name", "python", "--package-name", PACKAGE, "--output", folder]
+    options = ["--input-spec", str(contract), "--generator-name", "python", "--package-name", PACKAGE, "--output", str(folder)]
     made = subprocess.run([GENERATOR, "generate", *options], capture_output=True, text=True, timeout=200, check=False)
     assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
     sys.path.insert(0, str(folder))
