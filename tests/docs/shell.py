@@ -1,7 +1,9 @@
 """Runs a page's commands as a reader would: in one shell, from the checkout, with a service on a port of its own."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ from docs.pages import ROOT
 from multipartner.cli.listening import hold
 
 BIN = Path(sys.executable).parent
+WITHIN_S = 110
+"""How long a page's commands may take on a busy machine."""
 
 CURL = """#!{python}
 import sys, urllib.request, urllib.parse, urllib.error, base64
@@ -48,9 +52,18 @@ def printed_by(script: str, folder: Path) -> str:
         shim.chmod(0o700)
         environment["PATH"] = f"{shim.parent}:{environment['PATH']}"
     shell = shutil.which("bash") or "/bin/sh"
-    done = subprocess.run([shell, "-eu", "-c", script], cwd=ROOT, env=environment, capture_output=True, timeout=110, check=False)
-    assert (done.returncode, _unforeseen(done.stderr.decode())) == (0, "")
-    return done.stdout.decode().replace(f":{port}", ":8080")
+    command = [shell, "-eu", "-c", script]
+    # In a session of its own, so that a service which the script started ends with it, however it ends.
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as running:
+        try:
+            stdout, stderr = running.communicate(timeout=WITHIN_S)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+    assert (running.returncode, _unforeseen(stderr.decode())) == (0, "")
+    return stdout.decode().replace(f":{port}", ":8080")
 
 
 def _unforeseen(stderr: str) -> str:
