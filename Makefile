@@ -17,13 +17,14 @@ help: ## list the verbs
 demo: $(VENV)/server.stamp ## from a bare checkout to a granular token; ARGS=--once stops after one round trip, ARGS=--json is for scripts
 	@exec $(BIN)/multipartner demo $(ARGS)
 
-test: $(VENV)/dev.stamp ## the suite that needs only Python; ARGS go to pytest
-	$(PYTEST) -m "not foreign" $(ARGS)
+test: $(VENV)/dev.stamp ## the suite that needs only Python, a process for each core; ARGS go to pytest (-n0: one process)
+	$(PYTEST) -n logical --maxprocesses=4 --dist worksteal -m "not foreign" $(ARGS)
 
-foreign: $(VENV)/dev.stamp tests/foreign/node_modules/stamp ## the tier with other people's software; installs what it needs
+foreign: $(VENV)/foreign.stamp tests/foreign/node_modules/stamp ## the tier with other people's software; installs what it needs
 	@command -v chromium >/dev/null || { $(APT) chromium; }
 	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || { $(APT) nginx-light; }
 	@command -v haproxy >/dev/null || test -x /usr/sbin/haproxy || { $(APT) haproxy; }
+	@command -v java >/dev/null || { $(APT) default-jre-headless; }
 	$(PYTEST) -m foreign tests/foreign $(ARGS)
 
 check: $(VENV)/dev.stamp ## formatting, lint, types, and which room may import which
@@ -62,6 +63,11 @@ $(VENV)/server.stamp: $(VENV)/python.stamp requirements/server.txt pyproject.tom
 $(VENV)/dev.stamp: $(VENV)/server.stamp requirements/dev.txt
 	@echo "Installing what the tests need into $(VENV) ..." >&2
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(VENV)/foreign.stamp: $(VENV)/dev.stamp requirements/foreign.txt
+	@echo "Installing what the foreign tier needs into $(VENV) ..." >&2
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/foreign.txt
 	@touch $@
 
 tests/foreign/node_modules/stamp: tests/foreign/package-lock.json

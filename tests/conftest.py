@@ -92,9 +92,19 @@ def deployment(request: pytest.FixtureRequest, engine: str, tmp_path: Path) -> D
 @pytest.fixture
 def demo(request: pytest.FixtureRequest, engine: str, tmp_path: Path) -> DemoDeployment:
     """A deployment with the bundled demo world applied, in a folder of its own."""
+    return _copied_demo(request, engine, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def modules_demo(request: pytest.FixtureRequest, engine: str, tmp_path_factory: pytest.TempPathFactory) -> DemoDeployment:
+    """The same for all tests of a module that take nothing away: what the others did is there as well."""
+    return _copied_demo(request, engine, tmp_path_factory.mktemp("module"))
+
+
+def _copied_demo(request: pytest.FixtureRequest, engine: str, folder: Path) -> DemoDeployment:
     template, postgres = _template(request, engine, "demo")
     assert isinstance(template, DemoDeployment)
-    made = _copy(template, tmp_path / "demo", postgres)
+    made = _copy(template, folder / "demo", postgres)
     return DemoDeployment(made.directory, made.url, world=template.world, secrets=template.secrets)
 
 

@@ -85,6 +85,17 @@ class Deployment:
 
         return asyncio.run(run())
 
+    @contextmanager
+    def held_open(self) -> Iterator["HeldOpen"]:
+        """The same deployment with one operator at work throughout: opening takes longer than what most actions do."""
+        with asyncio.Runner() as runner:
+            opened = open_operator(self.settings())
+            operator = runner.run(opened.__aenter__())
+            try:
+                yield HeldOpen(self.directory, self.url, runner=runner, operator=operator)
+            finally:
+                runner.run(opened.__aexit__(None, None, None))
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Look into the facts."""
         if self.url:
@@ -133,6 +144,20 @@ class Deployment:
         """Make a caller token; returns its text."""
         wanted = Wanted(SystemUserId(system_user), AppId(app), permissions, expires_at_s)
         return self.operate(lambda o: create_credential(o.store, o.master, ACT, wanted)).text.reveal()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOpen(Deployment):
+    """A deployment whose operator stays open between calls."""
+
+    runner: asyncio.Runner
+    operator: Operator
+
+    def operate(self, action: Callable[[Operator], Awaitable[Result]]) -> Result:
+        async def run() -> Result:
+            return await action(self.operator)
+
+        return self.runner.run(run())
 
 
 @dataclass(frozen=True, kw_only=True)

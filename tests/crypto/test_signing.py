@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import string
 from typing import Any
 
@@ -76,7 +77,7 @@ _EXTRAS: list[dict[str, Any]] = [
         b'{"typ": "at+jwt","alg":"EdDSA","kid":"' + KID.encode() + b'"}',
         b"not json",
     ],
-    ids=str,
+    ids=lambda header: re.sub(r"[\w-]{43,}", "…", str(header)),  # keys are of this process; a test's id is of the run
 )
 def test_only_the_header_we_write_is_read(header: object) -> None:
     """Attacks 20, 21, 22: with any header but the ring's own, even a signature that holds is refused."""

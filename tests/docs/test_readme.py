@@ -1,67 +1,26 @@
 """The README does what it says: its commands are run, its output is compared with the real one."""
 
 import ast
-import os
 import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from docs.pages import ROOT, blocks
-from multipartner.cli.listening import hold
+from docs.shell import BIN, printed_by
 from running import Running, running
 
 __all__ = ["running"]
 
 README = ROOT / "README.md"
-BIN = Path(sys.executable).parent
-
-CURL = """#!{python}
-import sys, urllib.request, urllib.parse, urllib.error, base64
-given, headers, data, url = iter(sys.argv[1:]), {{}}, None, ""
-for word in given:
-    if word == "-H": headers.update([next(given).split(": ", 1)])
-    elif word == "-u": headers["Authorization"] = "Basic " + base64.b64encode(next(given).encode()).decode()
-    elif word == "-d": data = next(given).encode()
-    elif not word.startswith("-"): url = word
-try: print(urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=10).read().decode(), end="")
-except urllib.error.HTTPError as refused: print(refused.read().decode(), end="")
-"""
-"""Stands in for curl on a machine without it: the options that the README uses."""
-
-WAIT = 'mkfifo up\nmultipartner serve --port {port} --operations-port 0 > up &\nread -r line < up\necho "$line"\n'
-"""Serves as the README does, and goes on once it says that it serves."""
 
 
 @pytest.fixture(scope="module")
 def five_minutes(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Everything that the section's commands print, run in one shell from the checkout."""
-    folder = tmp_path_factory.mktemp("five-minutes")
     script = "".join(block.text for block in blocks(README) if block.heading == "Five minutes" and block.language == "sh")
-    with hold("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    script = script.replace("multipartner serve --port 8080 2>serve.log &\n", WAIT.format(port=port)).replace(":8080", f":{port}")
-    script = script.replace("$PWD/.venv/bin", str(BIN)) + "wait %1\n"
-    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("MULTIPARTNER_")}
-    environment |= {"TMPDIR": str(folder), "no_proxy": "*"}
-    if shutil.which("curl") is None:
-        shim = folder / "bin" / "curl"
-        shim.parent.mkdir()
-        shim.write_text(CURL.format(python=sys.executable), "utf-8")
-        shim.chmod(0o700)
-        environment["PATH"] = f"{shim.parent}:{environment['PATH']}"
-    shell = shutil.which("bash") or "/bin/sh"
-    done = subprocess.run([shell, "-eu", "-c", script], cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False)
-    assert (done.returncode, _unforeseen(done.stderr.decode())) == (0, "")
-    return done.stdout.decode()
-
-
-def _unforeseen(stderr: str) -> str:
-    """What is on stderr besides the service's log."""
-    return "".join(line for line in stderr.splitlines(keepends=True) if not line.startswith('{"'))
+    return printed_by(script, tmp_path_factory.mktemp("five-minutes"))
 
 
 def test_five_minutes_lead_to_a_token(five_minutes: str) -> None:

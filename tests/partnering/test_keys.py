@@ -181,7 +181,7 @@ STEPS = st.lists(
 @settings(max_examples=25, deadline=None)
 def test_every_window_that_runs_has_a_key_whatever_operators_do(blank: Blank, steps: list[tuple[str, int, int]]) -> None:
     """No sequence of rotate, retire and drop leaves a running window without a key to sign it."""
-    with blank() as deployment:
+    with blank() as made, made.held_open() as deployment:
         second = 0
         for action, passed, choice in steps:
             second += passed

@@ -148,7 +148,7 @@ def test_an_old_file_moves_only_what_it_says(blank: Blank, world: w.World, data:
     """Whatever was ended since, a file applied again leaves each end it does not mention, obeys each it does, and then rests."""
     old = w.normal(world)
     since = data.draw(ended(old))
-    with blank() as deployment:
+    with blank() as made, made.held_open() as deployment:
         deployment.apply(worldfile.dump(old))
         deployment.operate(lambda o: apply_world(o.store, o.master, LATER, since))
 

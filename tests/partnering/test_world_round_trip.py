@@ -127,7 +127,7 @@ def test_a_world_written_and_read_is_the_same_world(world: w.World) -> None:
 def test_apply_then_export_gives_the_same_world_and_again_changes_nothing(blank: Blank, world: w.World) -> None:
     """`world export` gives back what was applied, and applying it twice leaves no change, event or new generation."""
     declared = w.normal(world)
-    with blank() as deployment:
+    with blank() as made, made.held_open() as deployment:
         first = deployment.operate(lambda o: apply_world(o.store, o.master, ACT, declared))
         exported = deployment.operate(lambda o: export_world(o.store))
         seen = deployment.rows("SELECT * FROM change"), deployment.events()
@@ -145,7 +145,7 @@ def test_apply_then_export_gives_the_same_world_and_again_changes_nothing(blank:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_second_world_only_adds(blank: Blank, one: w.World, two: w.World) -> None:
     """Applying another world keeps all that the first declared, unless it is refused whole and changes nothing."""
-    with blank() as deployment:
+    with blank() as made, made.held_open() as deployment:
         deployment.operate(lambda o: apply_world(o.store, o.master, ACT, w.normal(one)))
         before = deployment.operate(lambda o: export_world(o.store))
         try:

@@ -26,7 +26,8 @@ class Companies(RealService):
     """The service, and three companies that call it."""
 
     def __init__(self, demo: DemoDeployment, runner: asyncio.Runner, **settings: Any) -> None:
-        self.tokens = {name: demo.caller_token(*side) for name, side in SIDES.items()}
+        with demo.held_open() as held:
+            self.tokens = {name: held.caller_token(*side) for name, side in SIDES.items()}
         super().__init__(demo, runner, "", **settings)
 
     def call(self, who: str, method: str, path: str, body: Any = None, query: str = "", kind: str = JSON) -> Reply:

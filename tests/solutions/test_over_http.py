@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,10 +24,21 @@ pytestmark = pytest.mark.both_engines
 
 @pytest.fixture
 def companies(demo: DemoDeployment) -> Iterator[Companies]:
-    with asyncio.Runner() as runner:
-        made = Companies(demo, runner, failures_per_hour=10_000)
+    with calling(demo) as made:
         yield made
-        made.close()
+
+
+@pytest.fixture(scope="module")
+def refused_companies(modules_demo: DemoDeployment) -> Iterator[Companies]:
+    """One service for all whose calls are refused, and so change nothing that another test looks at."""
+    with calling(modules_demo) as made:
+        yield made
+
+
+@contextmanager
+def calling(demo: DemoDeployment) -> Iterator[Companies]:
+    with asyncio.Runner() as runner, closing(Companies(demo, runner, failures_per_hour=10_000)) as made:
+        yield made
 
 
 def code_of(reply: Reply) -> tuple[int, int]:
@@ -121,9 +133,9 @@ def test_bodies_come_in_three_forms(companies: Companies, form: str) -> None:
         (b"--c\r\nContent-Disposition: form-data\r\n\r\n1\r\n--c--\r\n", "multipart/form-data; boundary=c"),
     ],
 )
-def test_a_body_that_can_be_read_in_two_ways_is_refused(companies: Companies, body: bytes, kind: str) -> None:
+def test_a_body_that_can_be_read_in_two_ways_is_refused(refused_companies: Companies, body: bytes, kind: str) -> None:
     """Attacks 6, 10, 55: broken, doubled, too large or nameless bodies are malformed, whatever the operation."""
-    answered = companies.call("owner", "POST", f"{OWNER_APP}/whatsapp_business_solution", body, kind=kind)
+    answered = refused_companies.call("owner", "POST", f"{OWNER_APP}/whatsapp_business_solution", body, kind=kind)
 
     assert code_of(answered) == (400, 100)
 
@@ -141,10 +153,10 @@ def test_a_body_that_can_be_read_in_two_ways_is_refused(companies: Companies, bo
         ({"solution_name": ["Orders"]}, "solution_name"),
     ],
 )
-def test_a_wrong_parameter_is_named(companies: Companies, changed: dict[str, Any], parameter: str) -> None:
+def test_a_wrong_parameter_is_named(refused_companies: Companies, changed: dict[str, Any], parameter: str) -> None:
     """A missing or malformed parameter is named in the message, with its shape."""
     body = {name: value for name, value in (PROPOSAL | changed).items() if value is not None}
-    answered = companies.call("owner", "POST", f"{OWNER_APP}/whatsapp_business_solution", body)
+    answered = refused_companies.call("owner", "POST", f"{OWNER_APP}/whatsapp_business_solution", body)
 
     assert code_of(answered) == (400, 100)
     assert parameter in answered.json["error"]["message"]
@@ -179,13 +191,15 @@ def test_fields_of_ours_cannot_be_assigned(companies: Companies) -> None:
         ("", "{made}/accept", None, (401, 190)),
     ],
 )
-def test_what_is_not_ones_own_is_refused(companies: Companies, who: str, path: str, body: Any, told: tuple[int, int]) -> None:
+def test_what_is_not_ones_own_is_refused(
+    refused_companies: Companies, who: str, path: str, body: Any, told: tuple[int, int]
+) -> None:
     """Attacks 30, 39, 45: strangers, the wrong side, the wrong time and malformed requests are refused and change nothing."""
-    made = companies.create()
-    answered = companies.call(who, "POST", path.format(app=OWNER_APP, made=made), body)
+    made = refused_companies.create()
+    answered = refused_companies.call(who, "POST", path.format(app=OWNER_APP, made=made), body)
 
     assert code_of(answered) == told
-    assert companies.status(made) == ("INITIATED", "PENDING_ACTIVATION")
+    assert refused_companies.status(made) == ("INITIATED", "PENDING_ACTIVATION")
 
 
 def test_a_stranger_reads_no_solution(companies: Companies) -> None:
@@ -250,10 +264,10 @@ def test_a_caller_without_management_is_out(companies: Companies, demo: DemoDepl
     ],
 )
 def test_paths_and_methods_are_those_of_the_document(
-    companies: Companies, method: str, path: str, status: int, allow: str | None
+    refused_companies: Companies, method: str, path: str, status: int, allow: str | None
 ) -> None:
     """Attack 8: a path that is none of ours is 404, another method 405 with Allow, an id with a line's end malformed."""
-    answered = companies.call("owner", method, path)
+    answered = refused_companies.call("owner", method, path)
 
     assert (answered.status, answered.headers.get("allow")) == (status, allow)
 
@@ -289,10 +303,10 @@ def test_a_change_is_in_the_trail_with_its_request(companies: Companies, demo: D
 
 
 @pytest.mark.parametrize("reason", list(REACHED_BY_SOLUTIONS), ids=lambda reason: reason.value)
-def test_each_refusal_of_solutions_answers_as_its_golden_file(companies: Companies, reason: Reason) -> None:
+def test_each_refusal_of_solutions_answers_as_its_golden_file(refused_companies: Companies, reason: Reason) -> None:
     """A request that meets a reason is answered as its golden file says; a parameter that is meant is named beside."""
     meet, parameter = REACHED_BY_SOLUTIONS[reason]
-    reply = meet(companies)
+    reply = meet(refused_companies)
 
     golden = golden_of(reason)
     trace_id = reply.json["error"]["fbtrace_id"]

