@@ -5,7 +5,7 @@ for every database.
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -27,6 +27,16 @@ def sqlite_text(statement: sa.ClauseElement) -> str:
     Raises ValueError for a literal that is neither int nor a word or space: values are given at execution.
     """
     return _text(statement, _SQLITE)[0]
+
+
+def sqlite_array_text(statement: sa.Select[Any]) -> str:
+    """Return SQL as `sqlite_text` does, whose rows have one column: a JSON array of the statement's columns.
+
+    Python's driver lets go of the interpreter's lock for each column of a row, and with threads that wait for it each time
+    may be a change of threads: 37 of them in a request that reads 21 columns once.
+    """
+    columns = list(statement.selected_columns)
+    return sqlite_text(statement.with_only_columns(sa.func.json_array(*columns), maintain_column_froms=True))
 
 
 def postgres_text(statement: sa.ClauseElement) -> Text:
