@@ -327,7 +327,7 @@ class InProcess:
             ),
         )
         surroundings = Surroundings(Addresses(options.get("trusted_proxies", ())), self.errors.append, lambda: self.now)
-        access_token = AccessToken(answering(VERSIONS), self.corridor, self.observer, 1000)
+        access_token = AccessToken(answering(VERSIONS), self.corridor, self.observer, options.get("cache_size", 1000))
         # What companies do with solutions needs a database: tests/solutions has it.
         viewers = Viewers(store, store.master, authenticate, self.introspector, AppTokens(store, store.master))
         graph = Graph(answering(VERSIONS), {}, Management(self.grants, viewers, self.limiter, self.trail), self.observer)
