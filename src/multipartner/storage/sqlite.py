@@ -1,13 +1,15 @@
 """The read side on SQLite: one synchronous connection on the event loop, because a read costs less than a hop to a thread."""
 
+import operator
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import sqlalchemy as sa
 
 from multipartner.domain.model import AppId, CredentialId, Facts, SolutionId, Tenant
 from multipartner.storage import queries, rows
@@ -41,10 +43,22 @@ _KINDS: Final = {kind.value: kind for kind in ChangeKind}
 
 _decode: Final = msgspec.json.Decoder(list[Any]).decode
 
+
+class _OfTenant:
+    """A statement whose values are a tenant's ids."""
+
+    def __init__(self, statement: sa.Select[Any]) -> None:
+        text = sqlite_array_text(statement)
+        self.sql = text.sql
+        self.values: Callable[[Tenant], tuple[str, ...]] = operator.attrgetter(*text.names)
+
+
 _CALLER: Final = sqlite_text(queries.CALLER)
 _APP: Final = sqlite_text(queries.APP)
-_FACTS: Final = sqlite_array_text(queries.FACTS_AND_REVISION)
-_CUSTOMER: Final = sqlite_array_text(queries.CUSTOMER_AND_REVISION)
+
+
+_FACTS: Final = _OfTenant(queries.FACTS_AND_REVISION)
+_CUSTOMER: Final = _OfTenant(queries.CUSTOMER_AND_REVISION)
 _SIGNING_KEYS: Final = sqlite_text(queries.SIGNING_KEYS)
 _SEALED_KEYS: Final = sqlite_text(queries.SEALED_KEYS)
 _RESOURCE_SERVER: Final = sqlite_text(queries.RESOURCE_SERVER)
@@ -109,21 +123,20 @@ class SqliteReader:
         What all customers of an app and a solution have in common is read again after any change, and else remembered: half of
         the tables. Rows of one revision belong together, and each statement tells the one it read at.
         """
-        told = {"app_id": tenant.app_id, "solution_id": tenant.solution_id, "business_id": tenant.business_id}
         known = self._in_common.get((tenant.app_id, tenant.solution_id))
         if known is not None:
-            revision, *of_customer = self._row(_CUSTOMER, told)
+            revision, *of_customer = self._row(_CUSTOMER, tenant)
             if revision == known[0] and revision is not None:
                 return rows.facts(tenant, [*known[1:], *of_customer])
-        row = self._row(_FACTS, told)
+        row = self._row(_FACTS, tenant)
         in_common = row[: 1 + queries.OF_SOLUTION_COLUMNS]
         if len(self._in_common) >= MOST_IN_COMMON:
             self._in_common.clear()
         self._in_common[tenant.app_id, tenant.solution_id] = in_common
         return rows.facts(tenant, row[1:])
 
-    def _row(self, text: str, told: dict[str, str]) -> list[Any]:
-        found = self._read(text, told)
+    def _row(self, asked: "_OfTenant", tenant: Tenant) -> list[Any]:
+        found = self._read(asked.sql, asked.values(tenant))
         if not found:
             raise StorageUnavailable("the database has no deployment yet")
         return _decode(found[0][0])
@@ -209,10 +222,10 @@ class SqliteReader:
         self._version = opened.version
         self._last = opened.last
 
-    def _read(self, text: str, parameters: dict[str, str] | None = None) -> list[tuple[Any, ...]]:
+    def _read(self, text: str, parameters: dict[str, str] | tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             # All rows at once: a statement left unfinished would hold its read transaction, and with it the past.
-            return self._connection.execute(text, parameters or {}).fetchall()
+            return self._connection.execute(text, parameters).fetchall()
         except sqlite3.Error as error:
             raise StorageUnavailable(f"{self._path.name}: {error}") from error
 
