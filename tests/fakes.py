@@ -354,7 +354,7 @@ class InProcess:
         surroundings = Surroundings(
             turn_away, Addresses(options.get("trusted_proxies", ())), self.errors.append, lambda: self.now
         )
-        access_token = AccessToken(answering(VERSIONS), self.corridor, turn_away, 1000)
+        access_token = AccessToken(answering(VERSIONS), self.corridor, turn_away, options.get("cache_size", 1000))
         graph = Graph(answering(VERSIONS), {}, management, turn_away)
         self.app = Guard(access_token, graph, routes, surroundings, _no_lifespan)
 

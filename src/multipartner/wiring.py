@@ -100,7 +100,7 @@ class Service:
         self._ring = KeyRing(self._reader, self._master, names.lifetime.lifetime_s)
         limiter = self._limiter = limiter_of(settings, workers)
         authenticate = Authenticator(self._reader, self._master, mac_keys, accept_query_token=settings.accept_query_token)
-        issue = Issuing(self._ring, self._trail, names, render)
+        issue = Issuing(self._ring, self._trail, names, render, remembered=4 * settings.cache_size)
         self._grants = Grants(self._reader, authenticate, self._ring, settings.cache_size)
         stations = Stations(authenticate, limiter, self._grants, issue)
         self._corridor = Corridor(self._reader, self._trail, stations)

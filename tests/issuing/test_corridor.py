@@ -8,7 +8,7 @@ import pytest
 from fakes import CUSTOMER, NOON_S, OTHER_SOLUTION, OWNER, PARTNER, SIBLING, SOLUTION, STRANGER, InProcess, populated_store
 from multipartner.crypto.credentials import CredentialType, appsecret_proof, mac_of
 from multipartner.domain.events import EventKind
-from multipartner.domain.model import ALL_PERMISSIONS, MANAGEMENT_ONLY, SolutionStatus, Tenant, WabaId
+from multipartner.domain.model import ALL_PERMISSIONS, MANAGEMENT_ONLY, BusinessId, SolutionStatus, Tenant, WabaId
 from multipartner.domain.reasons import Reason
 from multipartner.storage.ports import Change, ChangeKind
 
@@ -94,6 +94,29 @@ def test_the_trail_has_each_caller_of_a_token() -> None:
         assert len(bodies) == 1
         assert len({event.actor for event in service.trail.events}) == len(service.trail.events) == 2
         assert len({event.jti for event in service.trail.events}) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_grant_that_had_to_leave_the_cache_has_one_line_for_a_window() -> None:
+    """Made anew within its window, a token is the same bytes and has its line already; in the next window it gets another."""
+
+    async def scenario() -> None:
+        store = populated_store()
+        token = store.add_credential(OWNER)
+        service = InProcess(store, cache_size=1)
+        for number in range(3):
+            store.share(SOLUTION, BusinessId(f"77{number}"), (WabaId(f"88{number}"),), ALL_PERMISSIONS)
+        bodies = [(await service.token(token, f"77{number}")).body for number in (0, 1, 2, 0, 1, 2)]
+        reads = store.reads
+        assert bodies[:3] == bodies[3:]
+        assert len({event.jti for event in service.trail.events}) == len(service.trail.events) == 3
+
+        assert (await service.token(token, "770")).body == bodies[0]
+        assert store.reads == reads + 1
+        service.turn(1800)
+        assert (await service.token(token, "770")).body != bodies[0]
+        assert len(service.trail.events) == 4
 
     asyncio.run(scenario())
 

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from multipartner.domain.model import ALL_PERMISSIONS, MANAGEMENT_ONLY, BusinessId, CredentialId, SolutionStatus, Tenant
@@ -48,6 +49,52 @@ def test_wabas_come_in_ascending_text_order(engine: "Engine") -> None:
         return (await reader.facts(engine.world.tenant)).share
 
     assert on_reader(engine, use).waba_ids == ("10", engine.world.shared_waba, "9")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE solution SET status = 'DEACTIVATED', generation = 'another', changed_at_s = 9000",
+        "UPDATE app SET status = 'SUSPENDED', generation = 'another', changed_at_s = 9000",
+        "UPDATE deployment SET generation = 'another', changed_at_s = 9000",
+        "UPDATE share SET generation = 'another', changed_at_s = 9000",
+    ],
+    ids=["solution", "app", "deployment", "share"],
+)
+def test_facts_are_of_one_moment_before_the_change_is_told(engine: "Engine", statement: str) -> None:
+    """What customers have in common is never older than what is their own, although the feed was not asked in between."""
+    world = engine.world
+
+    async def use(reader: Any) -> Any:
+        before = await reader.facts(world.tenant)
+        await engine.write(
+            statement, "INSERT INTO waba VALUES ('9', :customer, '')", "INSERT INTO share_waba VALUES (:customer, :solution, '9')"
+        )
+        return before, await reader.facts(world.tenant), await reader.facts(world.tenant)
+
+    before, after, again = on_reader(engine, use)
+
+    assert after == again
+    assert "9" in after.share.waba_ids
+    assert after.changed_at_s == 9000
+    assert "another" in msgspec.structs.astuple(after.generations)
+    assert "another" not in msgspec.structs.astuple(before.generations)
+
+
+def test_what_customers_have_in_common_is_read_once(world: "World") -> None:
+    """On SQLite the next customer of an app and a solution costs no look at either, until anything changes."""
+    statements: list[str] = []
+
+    async def use(reader: SqliteReader) -> None:
+        await reader.facts(world.tenant)
+        reader._connection.set_trace_callback(statements.append)
+        await reader.facts(Tenant(world.owner_app, world.solution, BusinessId("999")))
+        await reader.facts(msgspec.structs.replace(world.tenant, app_id=world.partner_app))
+        await reader.close()
+
+    asyncio.run(use(SqliteReader(world.facts)))
+
+    assert ["JOIN solution" in statement for statement in statements] == [False, True]
 
 
 def test_facts_of_a_stranger_are_empty(engine: "Engine") -> None:

@@ -50,7 +50,7 @@ def test_a_session_that_ends_within_a_batch_refuses_its_events(in_database: InDa
         async with opened(in_database) as trail:
             async with in_database.locked():
                 under_way = [asyncio.ensure_future(trail.record(issued(number))) for number in (1, 2)]
-                await until(lambda: trail._under_way is not None)
+                await until(lambda: trail._under_way > 0)
                 await _until_blocked(in_database)
                 await in_database.end_sessions()
                 outcomes = await asyncio.gather(*under_way, return_exceptions=True)
@@ -83,7 +83,7 @@ def test_an_event_in_doubt_breaks_no_chain(in_database: InDatabase) -> None:
         async with opened(in_database, limits=TrailLimits(lock_s=60, record_s=0.05)) as trail:
             async with in_database.locked():
                 taken = asyncio.ensure_future(trail.record(issued(1)))
-                await until(lambda: trail._under_way is not None)
+                await until(lambda: trail._under_way > 0)
                 await _until_blocked(in_database)
                 with pytest.raises(TrailUnavailable):
                     await taken

@@ -50,7 +50,7 @@ def test_pruning_spares_the_end_of_an_open_chain(place: TrailPlace) -> None:
         # As after a failed commit: it is read from the database.
         trail._writer._head = None
         if hasattr(trail._writer, "_writer"):
-            trail._writer._writer.head = None
+            trail._writer._writer._head = None
         await trail.record(token(2))
         await trail.close(9500)
 

@@ -3,7 +3,7 @@
 Same facts, same bytes: nothing here depends on a library's member order, a clock or chance.
 """
 
-import base64
+import binascii
 import hashlib
 
 import msgspec
@@ -52,6 +52,7 @@ class Expired(ClaimsRefused):
     """They are this deployment's, and no longer in force."""
 
 
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Claims)
 
@@ -84,7 +85,8 @@ def details_for(permit: Permit) -> tuple[Detail, ...]:
 def encode(claims: Claims) -> tuple[bytes, str]:
     """Return the payload's bytes and its `jti`: 128 bits of a hash over all other claims."""
     bare = _encoder.encode(claims)
-    jti = base64.urlsafe_b64encode(hashlib.sha256(b"multipartner jti\0" + bare).digest()[:16]).rstrip(b"=").decode()
+    digest = hashlib.sha256(b"multipartner jti\0" + bare).digest()[:16]
+    jti = binascii.b2a_base64(digest, newline=False).rstrip(b"=").translate(_URL_SAFE).decode()
     return bare[:-1] + b',"jti":"' + jti.encode() + b'"}', jti
 
 

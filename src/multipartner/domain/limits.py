@@ -55,7 +55,7 @@ class SlidingWindow:
         return len(self._counters)
 
 
-class Counter(msgspec.Struct):
+class Counter(msgspec.Struct, gc=False):
     """Calls of one key. `marks` is step, calls, step, calls ... of the last hour, oldest first; `total` is the calls' sum.
 
     `step` is the one last looked at; `kept` until the key is forgotten. Most keys have one mark: a list of two numbers.

@@ -1,7 +1,8 @@
 """Station 4: a permit becomes a token. The same permit in the same window becomes the same bytes, on every replica."""
 
 import functools
-from collections.abc import Callable
+from array import array
+from collections.abc import Awaitable, Callable, Hashable
 
 import msgspec
 
@@ -71,12 +72,16 @@ class Issuer(msgspec.Struct, frozen=True):
 class Issuing:
     """Makes tokens, and has each one in the trail before it leaves."""
 
-    def __init__(self, ring: KeyRing, trail: Trail, names: Issuer, render: Callable[[Token], bytes]) -> None:
+    def __init__(
+        self, ring: KeyRing, trail: Trail, names: Issuer, render: Callable[[Token], bytes], remembered: int = 100_000
+    ) -> None:
+        """`remembered`: about how many issuances stay known to be in the trail after their grants had to leave the cache."""
         self._ring = ring
         self._trail = trail
         self._names = names
         self._render = render
         self._records: SingleFlight[tuple[str, CredentialId], None] = SingleFlight()
+        self._in_trail = Marks(remembered)
 
     async def __call__(self, permit: Permit, entry: GrantEntry, caller: Caller, ask: Ask) -> Rendered | Refusal:
         """Issue for a permit; `entry` keeps what was made. Raises TrailUnavailable, StorageUnavailable."""
@@ -116,25 +121,50 @@ class Issuing:
         return Rendered(permit.permissions, body, signer.kid, jti, *times, lists_wabas)
 
     async def _record(self, rendered: Rendered, permit: Permit, caller: Caller, ask: Ask) -> None:
-        event = Event(
-            EventKind.TOKEN_ISSUED,
-            ask.now.wall_s,
-            f"credential:{caller.credential_id}",
-            ask.trace_id,
-            permit.tenant.app_id,
-            permit.tenant.solution_id,
-            permit.tenant.business_id,
-            rendered.jti,
-            _reach(permit, rendered),
-        )
+        """Return once this token's way to this caller is in the trail: by us, just now or in a time of the grant's before."""
+        issuance = (rendered.jti, caller.credential_id)
 
-        async def record() -> None:
+        def record() -> Awaitable[None]:
             # Whoever takes over from a cancelled leader may come after another one who did already.
-            if caller.credential_id not in rendered.recorded:
-                await self._trail.record(event)
-                rendered.recorded = _and(rendered.recorded, caller.credential_id)
+            return _nothing() if issuance in self._in_trail else self._trail.record(_event(rendered, permit, caller, ask))
 
-        await self._records.run((rendered.jti, caller.credential_id), record)
+        if issuance not in self._in_trail:
+            await self._records.run(issuance, record)
+            self._in_trail.add(issuance)
+        if caller.credential_id not in rendered.recorded:
+            rendered.recorded = _and(rendered.recorded, caller.credential_id)
+
+
+class Marks:
+    """Remembers keys by 64 bits of a hash that is keyed by this process, the later ones in place of earlier ones.
+
+    Eight bytes for each place. That a key is taken for another one that was added has a chance of one in 2^64.
+    """
+
+    __slots__ = ("_marks",)
+
+    def __init__(self, places: int) -> None:
+        self._marks = array("q", bytes(8 * places))
+
+    def add(self, key: Hashable) -> None:
+        """Remember a key."""
+        mark = hash(key) or 1
+        self._marks[mark % len(self._marks)] = mark
+
+    def __contains__(self, key: Hashable) -> bool:
+        mark = hash(key) or 1
+        return self._marks[mark % len(self._marks)] == mark
+
+
+async def _nothing() -> None:
+    pass
+
+
+def _event(rendered: Rendered, permit: Permit, caller: Caller, ask: Ask) -> Event:
+    tenant = permit.tenant
+    actor, reach = f"credential:{caller.credential_id}", _reach(permit, rendered)
+    ids = tenant.app_id, tenant.solution_id, tenant.business_id
+    return Event(EventKind.TOKEN_ISSUED, ask.now.wall_s, actor, ask.trace_id, *ids, rendered.jti, reach)
 
 
 def _reach(permit: Permit, rendered: Rendered) -> dict[str, str]:

@@ -60,8 +60,8 @@ class Limiter:
     def quota(self, caller: Caller, business_id: BusinessId, now: Instant) -> Quota:
         """Find where a caller's calls for a business are counted. An app over its limit takes no room for new businesses."""
         app = self._apps.counter(caller.app_id, now.boot_ns)
-        app_limit = max(1, caller.calls_per_hour // self._workers)
-        business_limit = max(1, caller.calls_per_business_per_hour // self._workers)
+        app_limit = _part_of(caller.calls_per_hour, self._workers)
+        business_limit = _part_of(caller.calls_per_business_per_hour, self._workers)
         if app.total < app_limit:
             business = self._counted(caller.app_id).counter(business_key(business_id), now.boot_ns)
         else:
@@ -102,6 +102,12 @@ class Limiter:
         app.add()
         business.add()
         return True
+
+
+@functools.lru_cache(maxsize=4096)
+def _part_of(limit: int, workers: int) -> int:
+    # One number for all of an app's quotas: each would keep two of its own otherwise.
+    return max(1, limit // workers)
 
 
 def business_key(business_id: BusinessId) -> str | bytes:

@@ -16,7 +16,7 @@ _SQLITE: Final = sqlite.dialect(paramstyle="named")
 
 
 class Text(msgspec.Struct, frozen=True):
-    """A statement for PostgreSQL with `$1`, `$2`, ... for the values of `names`, in their order."""
+    """A statement with `$1`, `$2`, ... (SQLite: `?1`, `?2`, ...) for the values of `names`, in their order."""
 
     sql: str
     names: tuple[str, ...]
@@ -47,13 +47,28 @@ def sqlite_text(statement: sa.ClauseElement) -> str:
     return _text(statement, _SQLITE)[0]
 
 
+def sqlite_array_text(statement: sa.Select[Any]) -> Text:
+    """Return SQL with numbered places, whose rows have one column: a JSON array of the statement's columns. Raises as above.
+
+    Python's driver lets go of the interpreter's lock for each column of a row and for each value that has a name, and with
+    threads that wait for it each time may be a change of threads: 31 times in a read of 21 columns by three values, 8 so.
+    """
+    columns = list(statement.selected_columns)
+    array = statement.with_only_columns(sa.func.json_array(*columns), maintain_column_froms=True)
+    return _numbered(*_text(array, _SQLITE), place="?")
+
+
 def postgres_text(statement: sa.ClauseElement) -> Text:
     """Return SQL with numbered places for the statement's own `bindparam`s; its literals stand in the text. Raises as above."""
     from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - a service on SQLite starts without it
 
-    text, names = _text(statement, postgresql.dialect(paramstyle="named"))  # type: ignore[no-untyped-call] # the library's own
+    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call] # the library's own
+    return _numbered(*_text(statement, dialect), place="$")
+
+
+def _numbered(text: str, names: tuple[str, ...], place: str) -> Text:
     for number, name in enumerate(names, 1):
-        text = re.sub(rf"(?<!:):{name}\b", f"${number}", text)
+        text = re.sub(rf"(?<!:):{name}\b", f"{place}{number}", text)
     return Text(text, names)
 
 

@@ -1,7 +1,7 @@
 """The trail of one process as its event loop sees it, on whatever engine; a `Writer` is the engine's side of it.
 
 Issuance fails closed: `record` returns once the event is durable and raises if it cannot be. While one commit is under way the
-next events gather, and share the following one. Refusals are kept best effort.
+next events gather, here or in the writer, and share the following one. Refusals are kept best effort.
 """
 
 import asyncio
@@ -41,8 +41,17 @@ class Waiting(msgspec.Struct, gc=False):
     future: asyncio.Future[None]
 
 
+Settled = Callable[[int, str | None], None]
+"""Takes how many events, the oldest of those handed over, were settled, and why they are not durable (None: they are)."""
+
+
 class Writer(Protocol):
     """Makes one process's chain durable. All methods belong to the event loop."""
+
+    @property
+    def gathers(self) -> bool:
+        """Whether it takes events while others are under way, and gathers them itself."""
+        ...
 
     @property
     def dropped(self) -> int:
@@ -53,16 +62,14 @@ class Writer(Protocol):
         """Tell, without waiting, whether `write` would have a chance."""
         ...
 
-    async def open(self, chain: str, at_s: int, settled: Callable[[str | None], None]) -> None:
+    async def open(self, chain: str, at_s: int, settled: Settled) -> None:
         """Begin the chain. Raises TrailUnavailable; then nothing is left open."""
         ...
 
-    def write(self, batch: Sequence[Waiting]) -> None:
-        """Begin to write what is still wanted of a batch. `settled` follows, once: with why it is not durable, or None: it is.
-
-        Raises TrailUnavailable; then nothing of it is written, and `settled` does not follow. Only called when no batch is
-        under way.
-        """
+    def write(self, events: Sequence[Waiting]) -> None:
+        """Begin to write what is still wanted of these, after all that was handed over before. `settled` follows for each of
+        them, in order. Unless it `gathers`, it is only called when nothing is under way, and settles all at once. Never raises.
+        """  # noqa: D205 - one thought
         ...
 
     def keep_refusals(self) -> None:
@@ -87,7 +94,7 @@ class GroupedTrail:
         self._limits = limits
         self._outstanding: deque[Waiting] = deque()
         self._gathered: list[Waiting] = []
-        self._under_way: Sequence[Waiting] | None = None
+        self._under_way = 0
         self._is_open = False
         self._settled_batches = 0
         self._watch: asyncio.TimerHandle | None = None
@@ -173,15 +180,11 @@ class GroupedTrail:
             self._writer.keep_refusals()
 
     def _hand_over(self) -> None:
-        """Give the writer what gathered, unless it has a batch: then that one's end comes back here."""
-        while self._gathered and self._under_way is None:
+        """Give the writer what gathered. If it has something and takes no more, that one's end comes back here."""
+        while self._gathered and (self._writer.gathers or not self._under_way):
             batch, self._gathered = self._gathered[:MOST_AT_ONCE], self._gathered[MOST_AT_ONCE:]
-            try:
-                self._writer.write(batch)
-            except TrailUnavailable as error:
-                self._tell(batch, str(error))
-            else:
-                self._under_way = batch
+            self._under_way += len(batch)
+            self._writer.write(batch)
 
     def _admits(self, record: RefusalRecord) -> bool:
         if record.credential_id:
@@ -208,18 +211,15 @@ class GroupedTrail:
             if not waiting.future.done():
                 waiting.future.set_exception(TrailUnavailable(why))
 
-    def _settle(self, error: str | None) -> None:
-        batch, self._under_way = self._under_way or (), None
-        self._tell(batch, error)
-        self._hand_over()
-
-    def _tell(self, batch: Sequence[Waiting], error: str | None) -> None:
+    def _settle(self, count: int, error: str | None) -> None:
+        self._under_way -= count
         self._settled_batches += 1
-        for waiting in batch:
-            self._outstanding.popleft()  # the queue keeps order, so these are they
+        for _ in range(count):
+            waiting = self._outstanding.popleft()  # they are settled in the order in which they were handed over
             if waiting.future.done():  # given up, or its task was cancelled
                 continue
             if error is None:
                 waiting.future.set_result(None)
             else:
                 waiting.future.set_exception(TrailUnavailable(error))
+        self._hand_over()

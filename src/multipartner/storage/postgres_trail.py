@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
@@ -11,7 +11,7 @@ from multipartner.domain.events import RefusalRecord
 from multipartner.storage import chain
 from multipartner.storage.chain import COLUMNS, Head
 from multipartner.storage.compiled import postgres_text
-from multipartner.storage.grouped_trail import GroupedTrail, TrailLimits, Waiting
+from multipartner.storage.grouped_trail import GroupedTrail, Settled, TrailLimits, Waiting
 from multipartner.storage.kept_connection import KeptConnection
 from multipartner.storage.ports import StorageUnavailable, TrailUnavailable
 from multipartner.storage.postgres import Connection, Postgres, reason, unavailable
@@ -55,6 +55,11 @@ class _Writer:
         self._batch: asyncio.Task[None] | None = None
 
     @property
+    def gathers(self) -> bool:
+        """See `Writer`: one batch after the other, so that what is in doubt is never more than one."""
+        return False
+
+    @property
     def dropped(self) -> int:
         """See `Writer`."""
         return self._refusals.dropped
@@ -63,7 +68,7 @@ class _Writer:
         """See `Writer`."""
         return self._kept.is_up
 
-    async def open(self, chain: str, at_s: int, settled: Callable[[str | None], None]) -> None:
+    async def open(self, chain: str, at_s: int, settled: Settled) -> None:
         """See `Writer`."""
         self._chain, self._opened_at_s, self._settled = chain, at_s, settled
         try:
@@ -71,9 +76,9 @@ class _Writer:
         except StorageUnavailable as error:
             raise TrailUnavailable(f"the trail cannot be opened: {error}") from None
 
-    def write(self, batch: Sequence[Waiting]) -> None:
+    def write(self, events: Sequence[Waiting]) -> None:
         """See `Writer`."""
-        self._batch = asyncio.create_task(self._write(batch))
+        self._batch = asyncio.create_task(self._write(events))
 
     def keep_refusals(self) -> None:
         """See `Writer`."""
@@ -115,7 +120,7 @@ class _Writer:
             error = f"the trail cannot be written: {unable}"
         except Exception as bug:  # noqa: BLE001 - the batch must be refused, or it would wait for ever
             error = f"the trail's writer failed: {type(bug).__name__}"
-        self._settled(error)
+        self._settled(len(batch), error)
 
     async def _insert(self, batch: Sequence[Waiting]) -> str | None:
         """Write a batch; return why not, or None. Raises StorageUnavailable; then nothing was sent."""

@@ -63,7 +63,7 @@ _shared_wabas = (
     .scalar_subquery()
 )
 
-FACTS: Final = sa.select(
+_OF_SOLUTION: Final = (
     deployment.c.generation,
     deployment.c.changed_at_s,
     app.c.status,
@@ -76,6 +76,8 @@ FACTS: Final = sa.select(
     solution.c.partner_messaging,
     solution.c.generation,
     solution.c.changed_at_s,
+)
+_OF_CUSTOMER: Final = (
     connection.c.app_id,
     share.c.status,
     share.c.permissions,
@@ -85,21 +87,39 @@ FACTS: Final = sa.select(
     app_grant.c.status,
     app_grant.c.generation,
     app_grant.c.changed_at_s,
-).select_from(
-    deployment.outerjoin(app, app.c.id == _app_id)
-    .outerjoin(solution, solution.c.id == _solution_id)
-    .outerjoin(connection, sa.and_(connection.c.app_id == _app_id, connection.c.business_id == _business_id))
-    .outerjoin(share, sa.and_(share.c.business_id == _business_id, share.c.solution_id == _solution_id))
-    .outerjoin(
-        app_grant,
-        sa.and_(
-            app_grant.c.business_id == _business_id,
-            app_grant.c.solution_id == _solution_id,
-            app_grant.c.app_id == _app_id,
-        ),
-    )
 )
+
+
+def _with_customer(tables: sa.FromClause) -> sa.FromClause:
+    return (
+        tables.outerjoin(connection, sa.and_(connection.c.app_id == _app_id, connection.c.business_id == _business_id))
+        .outerjoin(share, sa.and_(share.c.business_id == _business_id, share.c.solution_id == _solution_id))
+        .outerjoin(
+            app_grant,
+            sa.and_(
+                app_grant.c.business_id == _business_id,
+                app_grant.c.solution_id == _solution_id,
+                app_grant.c.app_id == _app_id,
+            ),
+        )
+    )
+
+
+_everything = _with_customer(deployment.outerjoin(app, app.c.id == _app_id).outerjoin(solution, solution.c.id == _solution_id))
+
+FACTS: Final = sa.select(*_OF_SOLUTION, *_OF_CUSTOMER).select_from(_everything)
 """One statement, so that all facts are of one moment. No row: the database has no deployment yet."""
+
+OF_SOLUTION_COLUMNS: Final = len(_OF_SOLUTION)
+"""So many of the first columns of `FACTS` are the same for all customers of an app and a solution."""
+
+_revision = sa.select(sa.func.max(change.c.revision)).scalar_subquery()
+
+FACTS_AND_REVISION: Final = sa.select(_revision, *_OF_SOLUTION, *_OF_CUSTOMER).select_from(_everything)
+"""`FACTS` behind the newest revision of that moment (NULL: nothing ever changed)."""
+
+CUSTOMER_AND_REVISION: Final = sa.select(_revision, *_OF_CUSTOMER).select_from(_with_customer(deployment))
+"""The other columns of `FACTS`, behind the newest revision. Where it is the same, the first ones are the same as well."""
 
 SIGNING_KEYS: Final = sa.select(
     signing_key.c.kid,

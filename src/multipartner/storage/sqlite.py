@@ -1,15 +1,19 @@
 """The read side on SQLite: one synchronous connection on the event loop, because a read costs less than a hop to a thread."""
 
+import operator
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from multipartner.domain.model import AppId, CredentialId, Facts, Tenant
+import msgspec
+import sqlalchemy as sa
+
+from multipartner.domain.model import AppId, CredentialId, Facts, SolutionId, Tenant
 from multipartner.storage import queries, rows
-from multipartner.storage.compiled import Question, sqlite_text
+from multipartner.storage.compiled import Question, sqlite_array_text, sqlite_text
 from multipartner.storage.doorbell import Doorbell, bell_path
 from multipartner.storage.ports import (
     AppRecord,
@@ -28,15 +32,33 @@ CHECK_EVERY_NS: Final = 50_000_000
 MOST_CHANGES: Final = 1000
 """More than these at once are told as EVERYTHING."""
 
+MOST_IN_COMMON: Final = 1000
+"""Apps with a solution whose rows are remembered. Ids come from callers, who may ask for solutions that do not exist."""
+
 _BUSY_S: Final = 0.05  # a reader of a WAL hardly ever waits, and the loop waits with it
 _NOTHING: Final[Sequence[Change]] = ()  # shared: the hot path makes nothing
 _NO_LAGS: Final[Sequence[float]] = ()
 _EVERYTHING: Final[Sequence[Change]] = (Change(ChangeKind.EVERYTHING),)
 _KINDS: Final = {kind.value: kind for kind in ChangeKind}
 
+_decode: Final = msgspec.json.Decoder(list[Any]).decode
+
+
+class _OfTenant:
+    """A statement whose values are a tenant's ids."""
+
+    def __init__(self, statement: sa.Select[Any]) -> None:
+        text = sqlite_array_text(statement)
+        self.sql = text.sql
+        self.values: Callable[[Tenant], tuple[str, ...]] = operator.attrgetter(*text.names)
+
+
 _CALLER: Final = sqlite_text(queries.CALLER)
 _APP: Final = sqlite_text(queries.APP)
-_FACTS: Final = sqlite_text(queries.FACTS)
+
+
+_FACTS: Final = _OfTenant(queries.FACTS_AND_REVISION)
+_CUSTOMER: Final = _OfTenant(queries.CUSTOMER_AND_REVISION)
 _SIGNING_KEYS: Final = sqlite_text(queries.SIGNING_KEYS)
 _SEALED_KEYS: Final = sqlite_text(queries.SEALED_KEYS)
 _RESOURCE_SERVER: Final = sqlite_text(queries.RESOURCE_SERVER)
@@ -96,13 +118,28 @@ class SqliteReader:
         return rows.app_record(found[0], self._limits) if found else None
 
     async def facts(self, tenant: Tenant) -> Facts:
-        """See `ports.FactsReader`."""
-        found = self._read(
-            _FACTS, {"app_id": tenant.app_id, "solution_id": tenant.solution_id, "business_id": tenant.business_id}
-        )
+        """See `ports.FactsReader`.
+
+        What all customers of an app and a solution have in common is read again after any change, and else remembered: half of
+        the tables. Rows of one revision belong together, and each statement tells the one it read at.
+        """
+        known = self._in_common.get((tenant.app_id, tenant.solution_id))
+        if known is not None:
+            revision, *of_customer = self._row(_CUSTOMER, tenant)
+            if revision == known[0] and revision is not None:
+                return rows.facts(tenant, [*known[1:], *of_customer])
+        row = self._row(_FACTS, tenant)
+        in_common = row[: 1 + queries.OF_SOLUTION_COLUMNS]
+        if len(self._in_common) >= MOST_IN_COMMON:
+            self._in_common.clear()
+        self._in_common[tenant.app_id, tenant.solution_id] = in_common
+        return rows.facts(tenant, row[1:])
+
+    def _row(self, asked: "_OfTenant", tenant: Tenant) -> list[Any]:
+        found = self._read(asked.sql, asked.values(tenant))
         if not found:
             raise StorageUnavailable("the database has no deployment yet")
-        return rows.facts(tenant, found[0])
+        return _decode(found[0][0])
 
     async def signing_keys(self) -> Sequence[SigningKeyRecord]:
         """See `ports.KeyReader`."""
@@ -155,6 +192,8 @@ class SqliteReader:
         version = _data_version(self._connection)
         if value == self._seen and version == self._version:
             return _NOTHING
+        # A copy put into the same file may have come to the same revision by another way.
+        self._in_common.clear()
         changes = self._fetch()
         self._seen, self._version = value, version
         return changes
@@ -179,6 +218,7 @@ class SqliteReader:
         return tuple(Change(_KINDS[kind], key1, key2) for _, kind, key1, key2 in found)
 
     def _adopt(self, opened: "_Opened") -> None:
+        self._in_common: dict[tuple[AppId, SolutionId], list[Any]] = {}
         self._opened = opened
         self._connection = opened.connection
         self._view = opened.bell.view
@@ -186,7 +226,7 @@ class SqliteReader:
         self._version = opened.version
         self._last = opened.last
 
-    def _read(self, text: str, parameters: Mapping[str, str | int] = {}) -> list[tuple[Any, ...]]:
+    def _read(self, text: str, parameters: Mapping[str, str | int] | tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             # All rows at once: a statement left unfinished would hold its read transaction, and with it the past.
             return self._connection.execute(text, parameters).fetchall()

@@ -5,12 +5,12 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from multipartner.domain.events import RefusalRecord
-from multipartner.storage.grouped_trail import GroupedTrail, TrailLimits, Waiting
-from multipartner.storage.trail_writer import Batch, TrailWriter
+from multipartner.storage.grouped_trail import GroupedTrail, Settled, TrailLimits, Waiting
+from multipartner.storage.trail_writer import Handed, TrailWriter
 
 __all__ = ["SqliteTrail", "TrailLimits"]
 
@@ -24,14 +24,19 @@ class SqliteTrail(GroupedTrail):
 
 
 class _Thread:
-    """`grouped_trail.Writer`: links batches on the loop, and has them written in a thread."""
+    """`grouped_trail.Writer`: hands events to a thread, which takes all that came while it wrote the last ones."""
 
     def __init__(self, path: Path, refusals: deque[RefusalRecord], limits: TrailLimits, explain_kept: int) -> None:
         self._path = path
-        self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Handed | None] = queue.SimpleQueue()
         self._writer = TrailWriter(path, self._queue, refusals)
         self._writer.lock_s = limits.lock_s
         self._writer.refusals_kept = explain_kept
+
+    @property
+    def gathers(self) -> bool:
+        """See `Writer`."""
+        return True
 
     @property
     def dropped(self) -> int:
@@ -42,7 +47,7 @@ class _Thread:
         """See `Writer`."""
         return os.access(self._path, os.W_OK)
 
-    async def open(self, chain: str, at_s: int, settled: Callable[[str | None], None]) -> None:
+    async def open(self, chain: str, at_s: int, settled: Settled) -> None:
         """See `Writer`."""
         self._loop = asyncio.get_running_loop()
         self._settled = settled
@@ -50,9 +55,10 @@ class _Thread:
         self._thread = threading.Thread(target=self._writer.run, args=(self._from_thread,), name="trail", daemon=True)
         self._thread.start()
 
-    def write(self, batch: Sequence[Waiting]) -> None:
+    def write(self, events: Sequence[Waiting]) -> None:
         """See `Writer`."""
-        self._queue.put(self._writer.prepare(batch))
+        # Looked at here: each system call of the thread ends with a wait for the interpreter.
+        self._queue.put(Handed(events, self._writer.misplaced()))
 
     def keep_refusals(self) -> None:
         """See `Writer`."""
@@ -63,10 +69,6 @@ class _Thread:
         self._writer.stop(at_s)
         await asyncio.to_thread(self._thread.join, patience_s)
 
-    def _from_thread(self, batch: Batch, error: str | None) -> None:
-        """Called in the thread, once for each batch."""
-        self._loop.call_soon_threadsafe(self._settle, batch, error)
-
-    def _settle(self, batch: Batch, error: str | None) -> None:
-        self._writer.head = None if error else batch.head
-        self._settled(error)
+    def _from_thread(self, count: int, error: str | None) -> None:
+        """Called in the thread, once for each commit."""
+        self._loop.call_soon_threadsafe(self._settled, count, error)

@@ -1,7 +1,8 @@
 """The thread that writes one process's chain to the file and, when no event waits, its refusals.
 
-The event loop links and encodes a batch, the thread only gives it to the database: SQLite lets go of the interpreter's lock,
-Python does not, and two threads that fight for it slow the loop more than the work does.
+It takes what waits, links it and gives it to the database in one statement, then what came meanwhile, without a word of the
+event loop in between. All its Python of a commit is done in one go: SQLite lets go of the interpreter's lock, Python does not,
+and a thread that needs it back often waits for a busy event loop each time.
 """
 
 import os
@@ -20,7 +21,7 @@ from multipartner.domain.events import RefusalRecord
 from multipartner.storage import chain, trail_file
 from multipartner.storage.chain import COLUMNS, Head
 from multipartner.storage.compiled import sqlite_text
-from multipartner.storage.grouped_trail import Waiting
+from multipartner.storage.grouped_trail import MOST_AT_ONCE, Waiting
 from multipartner.storage.ports import TrailUnavailable
 from multipartner.storage.refusals import RefusalFile
 from multipartner.storage.tables import trail_event
@@ -33,30 +34,27 @@ _HEAD: Final = sqlite_text(chain.HEAD)
 _ROW: Final = f"({', '.join('?' * len(COLUMNS))})"
 
 
-class Batch(msgspec.Struct):
-    """Events that become durable together: one statement, and the chain's head after it."""
+class Handed(msgspec.Struct, frozen=True, gc=False):
+    """Events in the order of the chain, and why they must not be written (empty: they may)."""
 
-    text: str
-    values: list[object]
-    head: Head
+    events: Sequence[Waiting]
+    refused: str = ""
 
 
-Told = Callable[[Batch, str | None], None]
-"""Takes a batch and why it is not durable (None: it is)."""
+Told = Callable[[int, str | None], None]
+"""Takes how many events were settled, and why they are not durable (None: they are); see `grouped_trail.Settled`."""
 
 
 class TrailWriter:
-    """Owns the connections. `open` and then `run` are called in one thread after another; `stop` from any.
+    """Owns the connections. `open` and then `run` are called in one thread after another; `stop` and `misplaced` from any."""
 
-    `prepare` and `head` belong to the event loop, and only while no batch is under way.
-    """
-
-    def __init__(self, path: Path, events: "queue.SimpleQueue[Batch | None]", refusals: deque[RefusalRecord]) -> None:
+    def __init__(self, path: Path, events: "queue.SimpleQueue[Handed | None]", refusals: deque[RefusalRecord]) -> None:
         self._path = path
         self._events = events
         self._refusals = refusals
         self._chain = ""
-        self.head: Head | None = None
+        self._head: Head | None = None
+        self._next: Handed | None = None
         self._closed_at_s = 0
         self._stopping = threading.Event()
         self.lock_s = 2.0
@@ -73,7 +71,7 @@ class TrailWriter:
             self._store = RefusalFile(self._path, self.refusals_kept)
         except (sqlite3.Error, OSError) as error:
             raise TrailUnavailable(f"the trail cannot be opened: {error}") from error
-        self._chain, self.head = chain_id, head
+        self._chain, self._head = chain_id, head
 
     def stop(self, at_s: int) -> None:
         """Let `run` end once nothing waits; `at_s` (Unix seconds) is when the chain is said to be closed."""
@@ -81,45 +79,61 @@ class TrailWriter:
         self._stopping.set()
         self._events.put(None)
 
-    def prepare(self, waiting: Sequence[Waiting]) -> Batch:
-        """Link what is still wanted of these to the chain. Raises TrailUnavailable; then nothing of it is written."""
-        entries = [one.entry for one in waiting if not one.future.done()]
+    def misplaced(self) -> str:
+        """Say why nothing must be written into the open file: it is not the one with the trail's name. Empty: it is."""
         try:
-            if self._identity() != self._file:
-                raise TrailUnavailable("the trail file was moved or replaced: bring it back or start again")
-            if self.head is None:
-                # What is on disk decides where the chain goes on, not what we believe is there.
-                row = self._connection.execute(_HEAD, {"chain": self._chain}).fetchone()
-                self.head = Head(*row) if row else Head()
-        except (sqlite3.Error, OSError) as error:
-            raise TrailUnavailable(f"the trail cannot be read: {error}") from error
-        values, head = chain.linked(self._chain, self.head, entries)
-        return Batch(_insert_text(len(entries)) if entries else "", values, head)
+            return "" if self._identity() == self._file else "the trail file was moved or replaced: bring it back or start again"
+        except OSError as error:
+            return f"the trail cannot be read: {error}"
 
     def run(self, told: Told) -> None:
-        """Write until stopped: a batch of events, then one slice of refusals, and again."""
+        """Write until stopped: all events that wait, then one slice of refusals, and again."""
         with suppress(RuntimeError):  # the event loop is gone: nobody is left to be told
-            while not (self._stopping.is_set() and self._events.empty() and not self._refusals):
-                batch = self._events.get()
-                if batch is not None:
-                    told(batch, self._write(batch))
+            while not (self._stopping.is_set() and self._events.empty() and self._next is None and not self._refusals):
+                taken = self._take()
+                if taken is not None:
+                    told(len(taken.events), taken.refused or self._write(taken.events))
                 self._write_refusals()
         self._end()
 
-    def _write(self, batch: Batch) -> str | None:
-        """Write a batch in one statement, which is one transaction; return why not, or None.
+    def _take(self) -> Handed | None:
+        """Wait for events, and put together all that are there by now and have the same lot; None: something else woke us."""
+        first, self._next = self._next or self._events.get(), None
+        if first is None:
+            return None
+        events = list(first.events)
+        while not self._events.empty():
+            following = self._events.get()
+            if following is None:
+                continue  # refusals are looked after anyway
+            if following.refused != first.refused or len(events) + len(following.events) > MOST_AT_ONCE:
+                self._next = following
+                break
+            events += following.events
+        return Handed(events, first.refused)
 
-        All of it is durable or nothing is. It also lets go of the interpreter's lock only once, where a statement for each row
-        would wait for a busy event loop each time.
+    def _write(self, events: Sequence[Waiting]) -> str | None:
+        """Write what is still wanted of these in one statement, which is one transaction; return why not, or None.
+
+        All of it is durable or nothing is.
         """
+        entries = [one.entry for one in events if not one.future.done()]
         try:
-            if batch.text:
-                self._connection.execute(batch.text, batch.values)
+            # What is on disk decides where the chain goes on after a failure, not what we believe is there.
+            values, head = chain.linked(self._chain, self._head or self._head_on_disk(), entries)
+            self._head = None
+            if entries:
+                self._connection.execute(_insert_text(len(entries)), values)
+            self._head = head
         except (sqlite3.Error, OSError) as error:
             return f"the trail cannot be written: {error}"
-        except Exception as error:  # noqa: BLE001 - the thread must outlive a bug, and the batch must be refused
+        except Exception as error:  # noqa: BLE001 - the thread must outlive a bug, and the events must be refused
             return f"the trail's writer failed: {type(error).__name__}"
         return None
+
+    def _head_on_disk(self) -> Head:
+        row = self._connection.execute(_HEAD, {"chain": self._chain}).fetchone()
+        return Head(*row) if row else Head()
 
     def _write_refusals(self) -> None:
         records: list[RefusalRecord] = []
