@@ -1,6 +1,6 @@
 """What the provider asks of the world: a clock, a way to the API, and a store that several processes share."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -76,9 +76,10 @@ class TokenStore(Protocol):
         ...
 
     def publish(self, key: TokenKey, token: Stored) -> bool:
-        """Write the successor under the lease. False, and nothing written, unless this process holds the lease and the
+        """Write the successor under the lease, and give the lease back.
 
-        store's generation is `token.generation - 1`: whoever lost its lease cannot overwrite what came after (fencing).
+        False, and nothing written, unless this process holds the lease and the store's generation is still
+        `token.generation - 1`: whoever lost its lease cannot overwrite what came after (a fencing token).
         """
         ...
 
@@ -90,8 +91,15 @@ class TokenStore(Protocol):
         """Delete these tokens; what is under way for them can no longer be published. Other processes learn of it."""
         ...
 
-    def forgotten(self) -> Sequence[TokenKey] | None:
-        """What other processes forgot since the last call; None when that cannot be told apart: forget everything."""
+    def digest(self, key: TokenKey) -> bytes:
+        """Return the name under which the store keeps a key; nobody without the store's secret can tell the tenant from it."""
+        ...
+
+    def forgotten(self) -> Collection[bytes] | None:
+        """Digests of what other processes forgot since the last call, cheap when nothing happened.
+
+        None when it cannot be told apart any more: everything may have been forgotten.
+        """
         ...
 
     def close(self) -> None:
