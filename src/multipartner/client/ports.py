@@ -1,5 +1,6 @@
 """What the provider asks of the world: a clock, a way to the API, and a store that several processes share."""
 
+import threading
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
@@ -13,6 +14,22 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
 
     boot: float
     wall: float
+
+
+class Clock(Protocol):
+    """Time, and waiting for it: handed in, so that a test turns it."""
+
+    def boot(self) -> float:
+        """Seconds since boot, suspend included. On the way of every hit, so it should be a bare function."""
+        ...
+
+    def wall(self) -> float:
+        """Unix seconds."""
+        ...
+
+    def wait(self, condition: threading.Condition, seconds: float | None) -> None:
+        """Wait on a condition that is held, at most so long. May return early."""
+        ...
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -38,7 +55,11 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections; a later `fetch` may open new ones. Also called in a forked child, for the parent's."""
+        """Let go of connections; a later `fetch` may open new ones."""
+        ...
+
+    def abandon(self) -> None:
+        """Forget connections without a word to the other side: in a forked child they are the parent's."""
         ...
 
 
@@ -68,10 +89,10 @@ class TokenStore(Protocol):
         """Return the token if there is one that is not expired; what does not open counts as absent, and is told as an event."""
         ...
 
-    def lease(self, key: TokenKey, generation: int, until_s: int, now_s: int) -> bool:
-        """Take the right to fetch the successor of `generation` (0: there is none yet) until then, if nobody holds it.
+    def lease(self, key: TokenKey, until_s: int, now_s: int) -> int | None:
+        """Take the right to fetch the next token until then, if nobody holds it.
 
-        False when somebody does, or when the store's generation is another one already.
+        Return the generation that it follows (0: there is none yet), or None when somebody else holds the lease.
         """
         ...
 
@@ -105,3 +126,11 @@ class TokenStore(Protocol):
     def close(self) -> None:
         """Let go of the file. Does not raise. Also called in a forked child; the next call opens it anew."""
         ...
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """The world of one provider."""
+
+    transport: Transport
+    store: TokenStore | None
+    clock: Clock

@@ -14,17 +14,18 @@ class AccessToken:
     `generation` counts the tokens of one key: the larger one is the newer.
     """
 
-    # The provider's own: on the boot clock (seconds), when it is fetched anew, and when it is handed out no more. They move
-    # while the token is in use, so that the way of a hit is one look-up, one clock and one comparison.
-    __slots__ = ("_refresh_at", "_text", "_until", "_used", "expires_at_s", "generation")
+    # The provider's own, on the boot clock in seconds: when it came, when it is fetched anew, and when it is handed out no more.
+    # They move while the token is in use, so that the way of a hit is one look-up, one clock and one comparison.
+    __slots__ = ("_text", "expires_at_s", "fetched_at", "generation", "refresh_at", "until", "used")
 
-    def __init__(self, text: str, expires_at_s: int, generation: int, refresh_at: float = NEVER, until: float = NEVER) -> None:
+    def __init__(self, text: str, expires_at_s: int, generation: int, fetched_at: float, refresh_at: float, until: float) -> None:
         self._text = text
         self.expires_at_s = expires_at_s
         self.generation = generation
-        self._refresh_at = refresh_at
-        self._until = until
-        self._used = True
+        self.fetched_at = fetched_at
+        self.refresh_at = refresh_at
+        self.until = until
+        self.used = True
 
     def reveal(self) -> str:
         """Return the text; callers are few and easy to list."""

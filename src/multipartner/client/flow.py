@@ -1,0 +1,304 @@
+"""The provider's decisions, without I/O: whether to serve, fetch, wait or refuse, and what an answer changes.
+
+Every method takes the time. The driver (`provider`) holds one lock around each call, runs the flights that `take` gives it, and
+empties `settled`, `told` and `to_forget` after each call. Times are seconds since boot unless a name says otherwise.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from multipartner.client import landing
+from multipartner.client.failures import Failure, Kind
+from multipartner.client.flights import FOREGROUND, Again, Flight, FlightQueue, Outcome
+from multipartner.client.gates import Breaker, Budget, Gate, Health, RetryPolicy, Uniform
+from multipartner.client.keys import TokenKey
+from multipartner.client.policy import RefreshPolicy
+from multipartner.client.ports import Moment
+from multipartner.client.server_clock import ServerClock
+from multipartner.client.table import KeyState, Table
+from multipartner.client.tokens import NEVER, AccessToken
+
+YOUNG_S: Final = 5.0
+"""Replicas of a resource server may not know a token yet that is younger than this."""
+_STAND_IN_S: Final = 2.0
+_AGAIN_S: Final = 30.0
+"""A token that lives too short for a caller is not fetched again for that before this age."""
+_POISON_S: Final = 60.0
+_SWEEP_S: Final = 1.0
+
+
+class Serve(msgspec.Struct, frozen=True):
+    """Hand this out. With `wait_for` the caller may first wait `soft_wait_s` for a newer one."""
+
+    token: AccessToken
+    wait_for: Flight | None = None
+
+
+class Await(msgspec.Struct, frozen=True):
+    """Wait for this flight, then ask again."""
+
+    flight: Flight
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """Nothing can be had before `retry_at`; `too_short` when a token is there that does not live long enough."""
+
+    failure: Failure
+    retry_at: float
+    too_short: bool = False
+
+
+Verdict = Serve | Await | Refuse
+
+
+class Flow:
+    """All keys of one account. `salt` keys the jitter, the same in all processes that should refresh at one moment."""
+
+    def __init__(
+        self, policy: RefreshPolicy, retry: RetryPolicy, now: Moment, uniform: Uniform, *, most: int = 250_000, salt: bytes = b""
+    ) -> None:
+        self.policy = policy
+        self.retry = retry
+        self.uniform = uniform
+        self.salt = salt
+        self.clock = ServerClock(now)
+        self.table = Table(most, lambda _: self.tell("evicted"))
+        self.queue = FlightQueue()
+        self.gate = Gate(retry, uniform)
+        self.breaker = Breaker(retry, uniform)
+        self.budget = Budget(retry.budget)
+        self.health = Health(uniform)
+        self.sweeps = False
+        """Whether tokens that are used are fetched anew in time even when nobody asks."""
+        self.settled: list[Flight] = []
+        self.told: list[tuple[str, TokenKey | None]] = []
+        self.to_forget: list[TokenKey] = []
+        self._swept_at = now.boot
+
+    def tell(self, name: str, key: TokenKey | None = None) -> None:
+        """Note an event for the driver's hooks."""
+        self.told.append((name, key))
+
+    # what callers ask
+
+    def want(self, key: TokenKey, now: float, min_ttl_s: float = 0.0, deadline: float = NEVER) -> Verdict:
+        """Decide for one caller. `deadline` is when the caller stops waiting."""
+        token = self.table.tokens.get(key)
+        if token is not None and now >= token.refresh_at:
+            token = self._of_two(key, token)
+        if token is not None and now + min_ttl_s < token.until:
+            token.used = True
+            return self._serve(key, token, now) if now >= token.refresh_at else Serve(token)
+        return self._wait(key, token, now, deadline)
+
+    def _of_two(self, key: TokenKey, token: AccessToken) -> AccessToken:
+        """Bring back a young token whose predecessor stood in for it."""
+        state = self.table.states.get(key)
+        if state is None or state.aside is None:
+            return token
+        token, state.aside = state.aside, None
+        self.table.put(key, token)
+        return token
+
+    def _serve(self, key: TokenKey, token: AccessToken, now: float) -> Serve:
+        """Hand out a token that is due for a refresh, and see to that."""
+        flight = self.refresh(key, token, now)
+        must = token.until - max(self.policy.must_s - self.policy.margin_s, 0.0)
+        return Serve(token, flight if flight is not None and now >= must else None)
+
+    def refresh(self, key: TokenKey, token: AccessToken, now: float) -> Flight | None:
+        """Begin a refresh in the background if nothing speaks against it; sets when to look again.
+
+        Until then a caller is on the short way: it is what keeps a failing endpoint from costing anything.
+        """
+        state = self.table.state(key)
+        if state.flight is not None:
+            token.refresh_at = token.until
+            return None
+        at = max(self.gate.background_at(now), state.retry_at, self.breaker.probe_at)
+        if at > now or not self.health.lets_background(now):
+            token.refresh_at = min(token.until, max(at, now + landing.pause(self, token, now)))
+            return None
+        self.gate.took_background(now)
+        token.refresh_at = token.until
+        return self._launch(key, state, token.until, now)
+
+    def _launch(self, key: TokenKey, state: KeyState, priority: float, now: float, not_before: float = 0.0) -> Flight:
+        flight = state.flight = self.queue.new(key, priority)
+        self.queue.put(flight, not_before, now)
+        return flight
+
+    def _wait(self, key: TokenKey, token: AccessToken | None, now: float, deadline: float) -> Verdict:
+        state = self.table.state(key)
+        flight = state.flight
+        if flight is not None:
+            flight.deadline = max(flight.deadline, deadline)
+            self.queue.promote(flight, now)
+            return Await(flight)
+        if state.failure is not None and now < state.retry_at:
+            self.tell("negative_hit", key)
+            return Refuse(state.failure, state.retry_at)
+        if token is not None and now < token.until:
+            again_at = max(state.retry_at, token.fetched_at + _AGAIN_S)
+            if now < again_at:
+                return Refuse(Failure(Kind.TRANSIENT), again_at, too_short=True)
+        if self.breaker.failure is not None and now < self.breaker.probe_at:
+            return Refuse(self.breaker.failure, self.breaker.probe_at)
+        opens_at = self.gate.opens_at
+        if self.gate.failure is not None and now < opens_at and opens_at >= deadline:
+            return Refuse(self.gate.failure, opens_at)
+        self.tell("miss", key)
+        flight = self._launch(key, state, FOREGROUND, now, opens_at)
+        flight.deadline = deadline
+        return Await(flight)
+
+    def prefetch(self, keys: Iterable[TokenKey], now: float, per_s: float) -> int:
+        """Begin background flights for keys without a token, spread over time."""
+        begun = 0
+        for key in keys:
+            token, state = self.table.tokens.get(key), self.table.state(key)
+            if (token is None or now >= token.until) and state.flight is None and now >= state.retry_at:
+                self._launch(key, state, NEVER, now, now + begun / per_s)
+                begun += 1
+        return begun
+
+    # what the driver does
+
+    def take(self, now: Moment) -> Flight | None:
+        """Return the next flight to run, if one may go out now."""
+        if self.clock.stepped(now):
+            self.tell("clock_step")
+            self._probe_after_step(now.boot)
+        while (flight := self.queue.pop(now.boot)) is not None:
+            if self.breaker.holds(now.boot):
+                landing.give_up(self, flight, self.breaker.failure or Failure(Kind.CREDENTIAL), now.boot)
+            elif self.gate.failure is not None and now.boot < self.gate.opens_at:
+                landing.throttled(self, flight, self.gate.failure, now.boot)
+            else:
+                return flight
+        return None
+
+    def next_at(self, now: float) -> float:
+        """When `take` or `sweep` has to be called at the latest."""
+        at = self.queue.next_at()
+        tick = max(self._swept_at + _SWEEP_S, now)
+        return tick if at is None else min(at, tick)
+
+    def land(self, flight: Flight, outcome: Outcome, now: float) -> None:
+        """Take what a flight brought."""
+        landing.land(self, flight, outcome, now)
+
+    def sweep(self, now: float) -> bool:
+        """Once a second: tidy up, and with `sweeps` begin refreshes that are due. Returns whether the second had passed."""
+        if now < self._swept_at + _SWEEP_S:
+            return False
+        passed_s = now - self._swept_at
+        self._swept_at = now
+        self.table.tidy(now)
+        # Every token is looked at within thirty seconds.
+        for key in list(self.table.turn(1 + int(len(self.table.tokens) * min(passed_s / 30.0, 1.0)))):
+            token = self.table.tokens[key]
+            if now >= token.until:
+                self.table.drop(key)
+            elif self.sweeps and token.used and now >= token.refresh_at:
+                self.refresh(key, token, now)
+        return True
+
+    def _probe_after_step(self, now: float) -> None:
+        """One fetch tells the API's time; what it says about all the others is in `landing`."""
+        for key in self.table.turn(1):
+            self.table.tokens[key].refresh_at = now
+            self.refresh(key, self.table.tokens[key], now)
+
+    # what is known to be wrong
+
+    def reject(self, key: TokenKey, rejected: str, now: float) -> bool:
+        """A resource server refused the token with this fingerprint. Returns whether another one is handed out from now on.
+
+        An older token's late refusal changes nothing. A young token's first refusal does not end it: its predecessor, if there
+        is one that lives, stands in for two seconds. A second token refused within a minute, or the same one when the API gave it
+        again, stays: fetching more of them would not help, and the caller has to be told.
+        """
+        token = self.table.tokens.get(key)
+        if token is None or token.fingerprint != rejected:
+            return token is not None
+        state = self.table.state(key)
+        if now - token.fetched_at < YOUNG_S and state.doubted != rejected:
+            state.doubted = rejected
+            return self._stand_in(key, state, token, now)
+        seen = [print_ for print_, at in state.rejected if now - at < _POISON_S]
+        state.rejected = [(print_, at) for print_, at in state.rejected if now - at < _POISON_S] + [(rejected, now)]
+        if seen:
+            self.tell("poisoned", key)
+            return False
+        state.generation = token.generation
+        state.previous = None
+        self.table.drop(key)
+        self._overtake(state)
+        self.tell("rejected", key)
+        return True
+
+    def _stand_in(self, key: TokenKey, state: KeyState, token: AccessToken, now: float) -> bool:
+        before = state.previous
+        if before is None or now + _STAND_IN_S >= before.until:
+            return False
+        state.previous, state.aside = None, token
+        before.refresh_at = now + _STAND_IN_S
+        self.table.put(key, before)
+        return True
+
+    def _overtake(self, state: KeyState) -> None:
+        if state.flight is not None:
+            state.flight.overtaken = True
+            self.settle(state.flight, Again())
+            state.flight = None
+
+    def forget(self, matches: Callable[[TokenKey], bool]) -> list[TokenKey]:
+        """Drop every token and every memory of the keys that match; what is under way for them is not published."""
+        known = {key for key in (*self.table.tokens, *self.table.states) if matches(key)}
+        for key in known:
+            state = self.table.states.pop(key, None)
+            if state is not None:
+                self._overtake(state)
+            if self.table.drop(key) is not None:
+                self.tell("forgotten", key)
+        return list(known)
+
+    def revive(self, matches: Callable[[TokenKey], bool]) -> None:
+        """Forget refusals of the keys that match: the next call asks at once."""
+        for key, state in self.table.states.items():
+            if matches(key) and state.failure is not None:
+                state.failure, state.times, state.denials, state.retry_at = None, 0, 0, 0.0
+
+    # what landing needs
+
+    def settle(self, flight: Flight, result: AccessToken | Failure | Again) -> None:
+        """Give a flight its result, once."""
+        if flight.result is None:
+            flight.result = result
+            self.settled.append(flight)
+
+    def rebase(self, ahead_s: float) -> None:
+        """The API's clock is that far ahead of what was believed: everything ends earlier. A life is never made longer."""
+        self.tell("clock_step")
+        if ahead_s > 0:
+            for token in self.table.tokens.values():
+                token.refresh_at -= ahead_s
+                token.until -= ahead_s
+
+
+def matching(
+    keys: Iterable[TokenKey] | None = None, business_id: str | None = None, solution_id: str | None = None
+) -> Callable[[TokenKey], bool]:
+    """Return what tells the keys that are meant; everything that is given must agree. Raises ValueError when nothing is."""
+    if keys is None and business_id is None and solution_id is None:
+        raise ValueError("name keys, a business_id or a solution_id")
+    listed = None if keys is None else frozenset(keys)
+
+    def matches(key: TokenKey) -> bool:
+        named = listed is None or key in listed
+        return named and business_id in (None, key.business_id) and solution_id in (None, key.solution_id)
+
+    return matches
