@@ -1,0 +1,283 @@
+"""The fake token endpoint: it counts, holds answers back until they are released, and fails as it is told.
+
+In process (`Endpoint.fetch`, `afetch`) and on a real socket (`Endpoint.origin`) it is the same endpoint.
+"""
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from email.utils import formatdate
+from http.server import ThreadingHTTPServer
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from multipartner.testing.torture.adapter import Tenant
+from multipartner.testing.torture.clock import TurnedClock
+
+HELD_FOR_S: Final = 60.0
+VERSION: Final = "v23.0"
+
+
+class ConnectionCut(ConnectionResetError):
+    """The connection ended without an answer."""
+
+
+class Answer(NamedTuple):
+    """What the endpoint says: header names in lower case, a JSON body of the published contract."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def token(self) -> str:
+        """The token of a 200. Raises KeyError for anything else."""
+        return str(msgspec.json.decode(self.body)["access_token"])
+
+    @property
+    def expires_at_s(self) -> int:
+        """When it ends, Unix seconds. Raises KeyError for anything but a 200."""
+        return int(msgspec.json.decode(self.body)["expires_at"])
+
+
+class Said(NamedTuple):
+    """An answer that is no token: what goes into the error body, and the pause that it asks for. Status 0 cuts the connection."""
+
+    status: int
+    code: int
+    is_transient: bool = False
+    retry_after_s: int | None = None
+
+
+UNAVAILABLE: Final = Said(500, 2, is_transient=True)
+CUT: Final = Said(0, 0)
+THROTTLED: Final = Said(429, 4, is_transient=True, retry_after_s=60)
+DENIED: Final = Said(403, 200)
+
+
+class Call(NamedTuple):
+    """A call that reached the endpoint. `connection` is the caller's port, 0 in process."""
+
+    app_id: str
+    tenant: Tenant
+    connection: int
+
+
+class Minted(NamedTuple):
+    """A token that the endpoint gave out."""
+
+    app_id: str
+    tenant: Tenant
+    expires_at_s: int
+
+
+class Gate:
+    """Holds back answers until it is opened; `first` of them only, if that is given."""
+
+    def __init__(self, matches: Callable[[Call], bool], first: int | None) -> None:
+        self._matches = matches
+        self._left = first
+        self.opened = threading.Event()
+        self._loops: list[Callable[[], None]] = []
+
+    def takes(self, call: Call) -> bool:
+        """Whether this call waits here. Counts."""
+        if self.opened.is_set() or self._left == 0 or not self._matches(call):
+            return False
+        if self._left is not None:
+            self._left -= 1
+        return True
+
+    def open(self) -> None:
+        """Let all go on."""
+        self.opened.set()
+        for wake in list(self._loops):
+            with suppress(RuntimeError):
+                wake()
+
+    async def passed(self) -> None:
+        """Wait without blocking the loop."""
+        loop = asyncio.get_running_loop()
+        seen = asyncio.Event()
+        self._loops.append(lambda: loop.call_soon_threadsafe(seen.set))
+        if not self.opened.is_set():
+            async with asyncio.timeout(HELD_FOR_S):
+                await seen.wait()
+
+
+class Clock(Protocol):
+    """What a provider may ask of `endpoint.clock`."""
+
+    def wall(self) -> float:
+        """Unix seconds, as this machine believes."""
+        ...
+
+    def boot(self) -> float:
+        """Seconds since boot: never set, never stepped."""
+        ...
+
+    def wait(self, condition: threading.Condition, seconds: float | None) -> None:
+        """Wait on a condition that is held. May return early."""
+        ...
+
+
+class Endpoint:
+    """The endpoint as one app sees it: all that an adapter needs."""
+
+    version = VERSION
+
+    def __init__(self, upstream: "Upstream", app_id: str) -> None:
+        self._upstream = upstream
+        self.app_id = app_id
+        self.caller_token = f"caller-of-{app_id}"
+        self.clock: Clock = upstream.clock
+
+    @property
+    def origin(self) -> str:
+        """`http://127.0.0.1:port`: `GET {origin}/v23.0/{solution_id}/access_token?business_id=...`, with the caller token."""
+        return self._upstream.origin()
+
+    def fetch(self, tenant: Tenant) -> Answer:
+        """Ask in process. Raises ConnectionCut."""
+        return self._upstream.answer(self.app_id, tenant)
+
+    async def afetch(self, tenant: Tenant) -> Answer:
+        """Ask in process, in any event loop. Raises ConnectionCut."""
+        return await self._upstream.answer_async(self.app_id, tenant)
+
+
+class Upstream:
+    """The endpoint as the probe sees it. Close it: that releases whoever is still held."""
+
+    def __init__(self, clock: TurnedClock) -> None:
+        self.clock = clock
+        self.life_s = 3600.0
+        self.repeats = False
+        self.calls: list[Call] = []
+        self._minted: dict[str, Minted] = {}
+        self._last: dict[tuple[str, Tenant], str] = {}
+        self._failing: list[tuple[Callable[[Call], bool], Said]] = []
+        self._gates: list[Gate] = []
+        self._changed = threading.Condition()
+        self._server: ThreadingHTTPServer | None = None
+        _UPSTREAMS.add(self)
+
+    def endpoint(self, app_id: str = "1000000001") -> Endpoint:
+        """Return what an app's provider is made with."""
+        return Endpoint(self, app_id)
+
+    # what the probe turns
+
+    def hold(self, *, tenant: Tenant | None = None, first: int | None = None) -> Gate:
+        """Hold back answers from now on: a tenant's, or all."""
+        gate = Gate(lambda call: tenant is None or call.tenant == tenant, first)
+        self._gates.append(gate)
+        return gate
+
+    @contextmanager
+    def failing(self, said: Said, *, tenant: Tenant | None = None) -> Iterator[None]:
+        """Answer so, to all or for one tenant, for as long as the block runs."""
+        entry = (lambda call: tenant is None or call.tenant == tenant, said)
+        self._failing.append(entry)
+        try:
+            yield
+        finally:
+            self._failing.remove(entry)
+
+    # what the probe reads
+
+    def arrived(self, count: int, within_s: float) -> bool:
+        """Wait until so many calls have come in all."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self.calls) >= count, within_s)
+
+    def minted(self, token: str) -> Minted | None:
+        """Whose token this is."""
+        return self._minted.get(token)
+
+    def right(self, token: str, app_id: str, tenant: Tenant) -> bool:
+        """Whether it is that app's token for that tenant, and lives."""
+        made = self._minted.get(token)
+        return made is not None and made[:2] == (app_id, tenant) and made.expires_at_s > self.clock.true()
+
+    # answering
+
+    def answer(self, app_id: str, tenant: Tenant, connection: int = 0) -> Answer:
+        """Count the call, wait at the gates, answer. Raises ConnectionCut."""
+        call = Call(app_id, tenant, connection)
+        for gate in self._arrive(call):
+            gate.opened.wait(HELD_FOR_S)
+        return self._say(call)
+
+    async def answer_async(self, app_id: str, tenant: Tenant) -> Answer:
+        """The same without blocking the loop."""
+        call = Call(app_id, tenant, 0)
+        for gate in self._arrive(call):
+            await gate.passed()
+        return self._say(call)
+
+    def _arrive(self, call: Call) -> list[Gate]:
+        with self._changed:
+            self.calls.append(call)
+            self._changed.notify_all()
+            return [gate for gate in self._gates if gate.takes(call)]
+
+    def _say(self, call: Call) -> Answer:
+        headers = {"date": formatdate(self.clock.true(), usegmt=True), "content-type": "application/json; charset=UTF-8"}
+        said = next((said for matches, said in self._failing if matches(call)), None)
+        if said is None:
+            return Answer(200, headers, self._mint(call))
+        if said.status == 0:
+            raise ConnectionCut("the endpoint cut the connection, as it was told")
+        if said.retry_after_s is not None:
+            headers["retry-after"] = str(said.retry_after_s)
+        error = {"message": "As the probe told it", "type": "OAuthException", "code": said.code, "fbtrace_id": "torture"}
+        return Answer(said.status, headers, msgspec.json.encode({"error": error | {"is_transient": said.is_transient}}))
+
+    def _mint(self, call: Call) -> bytes:
+        with self._changed:
+            owner = (call.app_id, call.tenant)
+            text = self._last.get(owner) if self.repeats else None
+            if text is None:
+                text = f"token-{len(self._minted)}-{os.urandom(8).hex()}"
+                self._minted[text] = Minted(call.app_id, call.tenant, int(self.clock.true() + self.life_s))
+                self._last[owner] = text
+            return msgspec.json.encode({"access_token": text, "expires_at": self._minted[text].expires_at_s})
+
+    # on a socket
+
+    def origin(self) -> str:
+        """Serve on a free port of the loopback address, and say where."""
+        from multipartner.testing.torture.loopback import serve  # noqa: PLC0415 - the other way round it needs this module
+
+        with self._changed:
+            if self._server is None:
+                self._server = serve(self)
+            return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        """Open all gates and stop serving."""
+        for gate in self._gates:
+            gate.open()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def renew_in_child(self) -> None:
+        """After a fork: another thread of the parent may have held the lock."""
+        self._changed = threading.Condition()
+
+
+_UPSTREAMS: "weakref.WeakSet[Upstream]" = weakref.WeakSet()
+
+
+def _after_in_child() -> None:
+    for upstream in list(_UPSTREAMS):
+        upstream.renew_in_child()
+
+
+os.register_at_fork(after_in_child=_after_in_child)
