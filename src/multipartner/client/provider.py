@@ -1,7 +1,8 @@
 """The provider: `get` and `aget` over one flow, with a few threads of its own that fetch.
 
-A hit is one look-up, one clock and one comparison, in the caller's own thread or loop. Everything else goes through one lock, which is never held while anything is waited for. Fetches belong to the provider: a caller who stops waiting, a loop that
-ends or a task that is cancelled takes nothing from those who still wait.
+A hit is one look-up, one clock and one comparison, in the caller's own thread or loop. Everything else goes through one lock, and
+nothing is waited for under it. Fetches belong to the provider: a caller who stops waiting, a loop that ends or a task that is
+cancelled takes nothing from those who still wait.
 """
 
 import asyncio
