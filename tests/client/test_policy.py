@@ -61,9 +61,9 @@ def test_the_share_is_the_same_everywhere_and_spread_evenly() -> None:
         {"unknown_s": 1.0},
         {"soft_wait_s": 5.0},
     ],
-    ids=lambda wrong: "-".join(wrong),
+    ids="-".join,
 )
 def test_a_policy_that_could_hurt_is_refused(wrong: dict[str, float]) -> None:
     """A policy that hands out dead tokens, or never stops fetching, cannot be made."""
-    with pytest.raises(ValueError, match="must|fraction|soft_wait_s"):
+    with pytest.raises(ValueError, match=r"must|fraction|soft_wait_s"):
         RefreshPolicy(**wrong)
