@@ -199,7 +199,9 @@ class Flow:
         self.table.tidy(now)
         # Every token is looked at within thirty seconds.
         for key in list(self.table.turn(1 + int(len(self.table.tokens) * min(passed_s / 30.0, 1.0)))):
-            token = self.table.tokens[key]
+            token = self.table.tokens.get(key)
+            if token is None:
+                continue  # a key that was dropped and came back stands in the ring twice for a while
             if now >= token.until:
                 self.table.drop(key)
             elif self.sweeps and token.used and now >= token.refresh_at:
