@@ -12,10 +12,7 @@ class ReferenceAdapter(Adapter):
     def __init__(self, kind: type[Reference] = Reference, patience_s: float = 10.0) -> None:
         self.kind = kind
         self.patience_s = patience_s
-
-    @property
-    def name(self) -> str:
-        return self.kind.__name__
+        self.name = kind.__name__
 
     def make(self, endpoint: Endpoint) -> Reference:
         return self.kind(endpoint)

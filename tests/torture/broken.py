@@ -89,6 +89,10 @@ class KeepsItsParentsConnection(Reference):
         self.kept.append(made)
         return answer
 
+    def close(self) -> None:
+        for made in self.kept:
+            made.close()
+
 
 class BindsToTheFirstLoop(Reference):
     def __init__(self, endpoint: Endpoint) -> None:
@@ -125,12 +129,26 @@ class FetchesInTheLeadersTask(Reference):
 class DropsWhateverIsThere(Reference):
     def reject(self, tenant: Tenant, token: str) -> None:
         with self.lock:
-            self.entries[tenant].token = None
+            entry = self.entries[tenant]
+            entry.rejected.update([entry.token or token])
+            entry.token = None
 
 
 class DoesNotBelieveA401(Reference):
     def reject(self, tenant: Tenant, token: str) -> None:
         pass
+
+
+class TakesBackWhatWasRejected(Reference):
+    def ask(self, tenant: Tenant) -> Answer:
+        answer = super().ask(tenant)
+        self.entries[tenant].rejected.clear()
+        return answer
+
+
+class CountsFromTheAnswer(Reference):
+    def land(self, entry: Entry, answer: Answer, sent: float) -> None:
+        super().land(entry, answer, self.clock.boot())
 
 
 class HopesForNewerTokens(Reference):
@@ -197,7 +215,7 @@ CAUGHT = [
     Caught(DoesNotHearRetryAfter, "throttled endpoint", Face.SYNC, "before the 60 s"),
     Caught(AsksWithoutPause, "dead tenant", Face.SYNC, "calls for a tenant that is refused"),
     Caught(GivesUpForGood, "dead tenant", Face.SYNC, "1 errors (Refused)"),
-    Caught(KnowsNoTenants, "dead tenant", Face.SYNC, "1 errors (Refused)"),
+    Caught(KnowsNoTenants, "dead tenant", Face.SYNC, "tokens for a tenant that is refused"),
     Caught(FetchesUnderOneLock, "slow neighbour", Face.SYNC, "8 of 8 tenants wait"),
     Caught(FetchesUnderOneLock, "slow neighbour", Face.ASYNC, "8 of 8 tenants wait"),
     Caught(WaitsForItsParentsThread, "fork", Face.SYNC, "the child hangs"),
@@ -206,6 +224,8 @@ CAUGHT = [
     Caught(FetchesInTheLeadersTask, "cancelled leader", Face.ASYNC, "took the first one with it"),
     Caught(DropsWhateverIsThere, "late 401", Face.SYNC, "late news of an old token"),
     Caught(DoesNotBelieveA401, "late 401", Face.ASYNC, "handed out again"),
+    Caught(TakesBackWhatWasRejected, "rejected in flight", Face.SYNC, "the rejected token came back"),
+    Caught(CountsFromTheAnswer, "suspended", Face.SYNC, "past their expiry"),
     Caught(HopesForNewerTokens, "non-advancing expiry", Face.SYNC, "brought the same token"),
     Caught(GoesByTheWallClock, "clock step", Face.SYNC, "after the clock was set ahead"),
     Caught(GoesByTheWallClock, "clock step", Face.ASYNC, "past their expiry"),

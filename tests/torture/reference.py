@@ -31,6 +31,7 @@ class Entry:
         self.error: Exception | None = None
         self.flight: Future[str] | None = None
         self.expires_at_s = 0
+        self.rejected: set[str] = set()
 
 
 class Reference:
@@ -54,6 +55,7 @@ class Reference:
     def reject(self, tenant: Tenant, token: str) -> None:
         with self.lock:
             entry = self.entries[tenant]
+            entry.rejected.add(token)
             if entry.token == token:
                 entry.token = None
 
@@ -76,19 +78,27 @@ class Reference:
         return entry.flight
 
     def fetch(self, tenant: Tenant, entry: Entry, flight: Future[str]) -> None:
-        sent = self.clock.boot()
         try:
-            answer = self.ask(tenant)
+            token = self.ask_twice(tenant, entry)
         except (Refused, OSError) as error:
             with self.lock:
                 self.fail(entry, error)
                 entry.flight = None
             flight.set_exception(error)
-            return
-        with self.lock:
-            self.land(entry, answer, sent)
-            entry.flight = None
-        flight.set_result(answer.token)
+        else:
+            flight.set_result(token)
+
+    def ask_twice(self, tenant: Tenant, entry: Entry) -> str:
+        """An answer may be overtaken: by its token's end, or by a rejection."""
+        for _ in range(2):
+            sent, answer = self.clock.boot(), self.ask(tenant)
+            with self.lock:
+                if answer.token not in entry.rejected:
+                    self.land(entry, answer, sent)
+                    if self.clock.boot() < entry.until:
+                        entry.flight = None
+                        return answer.token
+        raise Refused("no token that lives", 0)
 
     def ask(self, tenant: Tenant) -> Answer:
         answer = self.endpoint.fetch(tenant)

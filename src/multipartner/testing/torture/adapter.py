@@ -69,9 +69,8 @@ class Adapter:
     patience_s = 10.0
     """A caller who has not come back by then, though the endpoint has answered, counts as hung."""
 
-    @property
-    def name(self) -> str:
-        return type(self).__name__
+    name = ""
+    """What reports call it; the class's own name if it is empty."""
 
     def make(self, endpoint: "Endpoint") -> object:
         """Return a provider with the methods that `abilities` promise, and `close()` if it has something to close.

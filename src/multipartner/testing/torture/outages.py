@@ -8,7 +8,7 @@ MOST_TRIES = 8
 
 
 def failing_endpoint(stage: Stage) -> None:
-    """A new token is due and the endpoint answers 500. 1,600 asks get the living token, with at most 8 calls.
+    """A new token is due and the endpoint answers 500. 820 asks get the living token, with at most 8 calls.
 
     Where the clock can be turned: once the endpoint works, a new token comes before the old one ends; in an outage that outlasts
     the token nobody gets a dead one, and nobody hangs; and when that has ended, there are tokens again.
@@ -27,15 +27,15 @@ def throttled_endpoint(stage: Stage) -> None:
 
 
 def _outage(stage: Stage, said: Said) -> None:
-    stage.early()
+    old = stage.early()
     before = stage.calls
     with stage.upstream.failing(said):
-        old = stage.served(stage.ask([TENANT] * 8, repeats=200))
+        stage.pestered()
         calls = stage.calm() - before
         stage.claim(calls <= MOST_TRIES, f"{calls} calls to an endpoint that fails")
     if not stage.turns:
         return
-    _recovers(stage, old[0] if old else None, said.retry_after_s or 0)
+    _recovers(stage, old, said.retry_after_s or 0)
     with stage.upstream.failing(said):
         stage.clock.turn(stage.upstream.life_s + 1)
         got = stage.refused(stage.ask([TENANT] * 8))

@@ -41,8 +41,10 @@ PROBES: Final = {
         Probe("two loops", herds.two_loops, faces=_ASYNC),
         Probe("cancelled leader", herds.cancelled_leader, faces=_ASYNC),
         Probe("late 401", strangers.late_401, Ability.REJECT),
+        Probe("rejected in flight", strangers.rejected_in_flight, Ability.REJECT),
         Probe("non-advancing expiry", times.non_advancing_expiry),
         Probe("clock step", times.clock_step, Ability.CLOCK | Ability.TENANTS),
+        Probe("suspended", times.suspended, Ability.CLOCK),
         Probe("mixed-up tenants", strangers.mixed_up_tenants, Ability.TENANTS),
     )
 }

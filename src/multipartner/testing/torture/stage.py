@@ -82,6 +82,19 @@ class Stage:
         self.unserved += [error for caller in crowd.callers for error in caller.errors]
         return self._tokens(crowd)
 
+    def pestered(self) -> None:
+        """Let 8 ask 100 times each as fast as they can, then 20 more one after the other, each with time for a call to follow."""
+        self.served(self.ask([TENANT] * 8, repeats=100))
+        for _ in range(20):
+            calls = self.calls
+            self.one()
+            self.upstream.arrived(calls + 1, 0.01)
+
+    def perhaps(self, crowd: Crowd) -> list[str]:
+        """Wait for all of a crowd: errors are well, wrong tokens are not. Returns the tokens."""
+        self._finish(crowd)
+        return self._tokens(crowd)
+
     def refused(self, crowd: Crowd) -> list[str]:
         """Wait for all of a crowd, and expect that nobody got a token. Time goes on meanwhile, where the kit turns it."""
         for _ in range(120 if self.turns else 0):
@@ -123,15 +136,16 @@ class Stage:
             pause.wait(0.01)
         return token
 
-    def early(self, asked: Iterable[Tenant] = (TENANT,)) -> None:
-        """Get tokens for these, and go to the moment at which a new one should be fetched while the old one lives."""
+    def early(self) -> str | None:
+        """Get a token, and go to the moment at which a new one should be fetched while it lives. Returns it."""
         life_s, left_s = self.upstream.life_s, self.adapter.early_left_s
         if not self.turns:
             self.upstream.life_s = left_s
-        self.served(self.ask(asked))
+        token = self.one()
         self.upstream.life_s = life_s
         if self.turns:
             self.clock.turn(life_s - left_s)
+        return token
 
     # ending
 
@@ -142,7 +156,7 @@ class Stage:
         self.claim(not self.unserved, f"{len(self.unserved)} errors ({', '.join(kinds)}) where a token was to be had")
         found = tuple(dict.fromkeys(self.violations))
         counts = self.calls, self.waited, len(self.unserved), self.wrong, self.hung
-        return Report(probe, self.adapter.name, self.face, *counts, found)
+        return Report(probe, self.adapter.name or type(self.adapter).__name__, self.face, *counts, found)
 
     def __enter__(self) -> Self:
         return self

@@ -45,6 +45,27 @@ def late_401(stage: Stage) -> None:
     stage.claim(stage.calm() == calls + 1, f"{stage.calls - calls} calls after 16 rejections of one token")
 
 
+def rejected_in_flight(stage: Stage) -> None:
+    """A token is rejected while a refresh is under way that will bring the same one again. It is not handed out again."""
+    stage.upstream.repeats = True
+    old = stage.early()
+    before = stage.calls
+    gate = stage.upstream.hold(first=1)
+    asked = stage.ask([TENANT])
+    stage.upstream.arrived(before + 1, stage.adapter.patience_s)
+    stage.held_up(asked)
+    stage.upstream.repeats = False
+    _reject(stage, old, 1)
+    gate.open()
+    stage.served(asked)
+    stage.calm()
+    got = stage.refused(stage.ask([TENANT] * 8))
+    stage.claim(old not in got, "the rejected token came back, and is handed out again")
+    if stage.turns:
+        stage.clock.turn(stage.adapter.pause_s)
+    stage.claim(stage.newer_than(old) != old, "no other token after a rejection")
+
+
 def _later(stage: Stage) -> None:
     # A fresh token may be refused because news of it has not got everywhere; a provider may wait a while before it believes that.
     if stage.turns:
@@ -68,10 +89,11 @@ def _reject(stage: Stage, token: str | None, count: int) -> None:
 def fork(stage: Stage) -> None:
     """The process forks while a token is being fetched. The child gets that tenant's and another one's, over no socket of its parent."""
     kept, other = tenants(2)
-    stage.one(kept)
     gate = stage.upstream.hold(tenant=TENANT, first=1)
     under_way = stage.ask([TENANT])
-    stage.upstream.arrived(2, stage.adapter.patience_s)
+    stage.upstream.arrived(1, stage.adapter.patience_s)
+    # Another connection than the held one: an idle one, which the child would be glad to find.
+    stage.one(kept)
     before = {call.connection for call in stage.upstream.calls} - {0}
     mark = stage.calls
 

@@ -208,45 +208,45 @@ class Upstream:
 
     def answer(self, app_id: str, tenant: Tenant, connection: int = 0) -> Answer:
         """Count the call, wait at the gates, answer. Raises ConnectionCut."""
-        call = Call(app_id, tenant, connection)
-        for gate in self._arrive(call):
+        gates, said = self._arrive(Call(app_id, tenant, connection))
+        for gate in gates:
             gate.opened.wait(HELD_FOR_S)
-        return self._say(call)
+        return _sent(said)
 
     async def answer_async(self, app_id: str, tenant: Tenant) -> Answer:
         """The same without blocking the loop."""
-        call = Call(app_id, tenant, 0)
-        for gate in self._arrive(call):
+        gates, said = self._arrive(Call(app_id, tenant, 0))
+        for gate in gates:
             await gate.passed()
-        return self._say(call)
+        return _sent(said)
 
-    def _arrive(self, call: Call) -> list[Gate]:
+    def _arrive(self, call: Call) -> tuple[list[Gate], Answer | None]:
+        """Count, and decide at once: what a gate holds back is an answer that was given when the call came."""
         with self._changed:
             self.calls.append(call)
             self._changed.notify_all()
-            return [gate for gate in self._gates if gate.takes(call)]
+            return [gate for gate in self._gates if gate.takes(call)], self._say(call)
 
-    def _say(self, call: Call) -> Answer:
+    def _say(self, call: Call) -> Answer | None:
         headers = {"date": formatdate(self.clock.true(), usegmt=True), "content-type": "application/json; charset=UTF-8"}
         said = next((said for matches, said in self._failing if matches(call)), None)
         if said is None:
             return Answer(200, headers, self._mint(call))
         if said.status == 0:
-            raise ConnectionCut("the endpoint cut the connection, as it was told")
+            return None
         if said.retry_after_s is not None:
             headers["retry-after"] = str(said.retry_after_s)
         error = {"message": "As the probe told it", "type": "OAuthException", "code": said.code, "fbtrace_id": "torture"}
         return Answer(said.status, headers, msgspec.json.encode({"error": error | {"is_transient": said.is_transient}}))
 
     def _mint(self, call: Call) -> bytes:
-        with self._changed:
-            owner = (call.app_id, call.tenant)
-            text = self._last.get(owner) if self.repeats else None
-            if text is None:
-                text = f"token-{len(self._minted)}-{os.urandom(8).hex()}"
-                self._minted[text] = Minted(call.app_id, call.tenant, int(self.clock.true() + self.life_s))
-                self._last[owner] = text
-            return msgspec.json.encode({"access_token": text, "expires_at": self._minted[text].expires_at_s})
+        owner = (call.app_id, call.tenant)
+        text = self._last.get(owner) if self.repeats else None
+        if text is None:
+            text = f"token-{len(self._minted)}-{os.urandom(8).hex()}"
+            self._minted[text] = Minted(call.app_id, call.tenant, int(self.clock.true() + self.life_s))
+            self._last[owner] = text
+        return msgspec.json.encode({"access_token": text, "expires_at": self._minted[text].expires_at_s})
 
     # on a socket
 
@@ -270,6 +270,12 @@ class Upstream:
     def renew_in_child(self) -> None:
         """After a fork: another thread of the parent may have held the lock."""
         self._changed = threading.Condition()
+
+
+def _sent(said: Answer | None) -> Answer:
+    if said is None:
+        raise ConnectionCut("the endpoint cut the connection, as it was told")
+    return said
 
 
 _UPSTREAMS: "weakref.WeakSet[Upstream]" = weakref.WeakSet()
