@@ -4,6 +4,8 @@ import enum
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from multipartner.testing.torture.clock import SystemTime, TurnedClock
+
 if TYPE_CHECKING:
     from multipartner.testing.torture.upstream import Endpoint
 
@@ -71,6 +73,10 @@ class Adapter:
 
     name = ""
     """What reports call it; the class's own name if it is empty."""
+
+    def clock(self) -> TurnedClock:
+        """Return what time goes by in one probe. Override it where the machine's clock can be turned, by a library that does so."""
+        return TurnedClock() if Ability.CLOCK in self.abilities else SystemTime()
 
     def make(self, endpoint: "Endpoint") -> object:
         """Return a provider with the methods that `abilities` promise, and `close()` if it has something to close.

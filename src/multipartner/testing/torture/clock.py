@@ -50,6 +50,9 @@ class TurnedClock:
         finally:
             self._waiting.remove(condition)
 
+    def close(self) -> None:
+        """Let go of the machine's clock, if this one had hold of it."""
+
 
 class SystemTime(TurnedClock):
     """The machine's own time, for providers that take no clock. It cannot be turned."""

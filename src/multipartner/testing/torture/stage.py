@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from multipartner.testing.torture.adapter import Ability, Adapter, Tenant
-from multipartner.testing.torture.clock import SystemTime, TurnedClock
 from multipartner.testing.torture.crowd import Caller, Crowd, Loop, stand_still, start
 from multipartner.testing.torture.report import Face, Report
 from multipartner.testing.torture.upstream import Upstream
@@ -30,7 +29,7 @@ class Stage:
         self.adapter = adapter
         self.face = face
         self.turns = Ability.CLOCK in adapter.abilities
-        self.clock: TurnedClock = TurnedClock() if self.turns else SystemTime()
+        self.clock = adapter.clock()
         self.upstream = Upstream(self.clock)
         self.loop = Loop() if face is Face.ASYNC else None
         self.waited = 0
@@ -169,6 +168,7 @@ class Stage:
         for loop in (self.loop, *self._loops):
             if loop is not None:
                 loop.close(self.adapter.patience_s)
+        self.clock.close()
 
     def _close_providers(self) -> None:
         for provider in self._providers:
