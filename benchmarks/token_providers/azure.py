@@ -1,6 +1,8 @@
-"""azure-identity over MSAL: one `ClientSecretCredential` (sync or aio), a scope for each tenant, before a transport that asks the kit."""
+"""azure-identity over MSAL: a `ClientSecretCredential` (sync or aio) for each tenant, and a transport that asks the kit.
 
-import re
+One credential with a scope for each tenant would do as well, but looks through all of them at each hit.
+"""
+
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -11,6 +13,7 @@ from azure.core.rest._http_response_impl import HttpResponseImpl
 from azure.core.rest._http_response_impl_async import AsyncHttpResponseImpl
 from azure.identity import ClientSecretCredential
 from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
+from benchmarks.token_providers.each_tenant import EachTenant
 from benchmarks.token_providers.travelling import TravellingClock
 
 from multipartner.testing.torture import Ability, Adapter, Answer, ConnectionCut, Endpoint, Tenant
@@ -21,16 +24,7 @@ _FOUND: Final = {
     "authorization_endpoint": f"{_ISSUER}/oauth2/v2.0/authorize",
     "issuer": f"{_ISSUER}/v2.0",
 }
-_SCOPE: Final = re.compile(r"api(?:://|%3A%2F%2F)(\d+)(?:/|%2F)(\d+)")
-
-
-def _scope(tenant: Tenant) -> str:
-    return f"api://{tenant.solution_id}/{tenant.business_id}/.default"
-
-
-def _tenant(request: Any) -> Tenant | None:  # noqa: ANN401 - the library's
-    found = _SCOPE.search(str(request.content or getattr(request, "_data", "") or ""))
-    return Tenant(found[1], found[2]) if found else None
+_SCOPE: Final = "api://granular/.default"
 
 
 def _body(answer: Answer) -> tuple[int, dict[str, Any]]:
@@ -42,8 +36,8 @@ def _body(answer: Answer) -> tuple[int, dict[str, Any]]:
 
 
 class _Transport(HttpTransport[Any, Any]):  # type: ignore[misc] # the library is not there when types are checked
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, tenant: Tenant) -> None:
+        self._endpoint, self._tenant = endpoint, tenant
 
     def open(self) -> None: ...
 
@@ -52,19 +46,18 @@ class _Transport(HttpTransport[Any, Any]):  # type: ignore[misc] # the library i
     def __exit__(self, *_: object) -> None: ...
 
     def send(self, request: Any, **_: Any) -> Any:  # noqa: ANN401 - the library's interface
-        tenant = _tenant(request)
-        if tenant is None:
+        if request.method == "GET":
             return _made(HttpResponseImpl, request, 200, _FOUND)
         try:
-            answer = self._endpoint.fetch(tenant)
+            answer = self._endpoint.fetch(self._tenant)
         except ConnectionCut as error:
             raise ServiceResponseError(str(error)) from None
         return _made(HttpResponseImpl, request, *_body(answer))
 
 
 class _AsyncTransport(AsyncHttpTransport[Any, Any]):  # type: ignore[misc] # as above
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, tenant: Tenant) -> None:
+        self._endpoint, self._tenant = endpoint, tenant
 
     async def open(self) -> None: ...
 
@@ -73,11 +66,10 @@ class _AsyncTransport(AsyncHttpTransport[Any, Any]):  # type: ignore[misc] # as 
     async def __aexit__(self, *_: object) -> None: ...
 
     async def send(self, request: Any, **_: Any) -> Any:  # noqa: ANN401 - the library's interface
-        tenant = _tenant(request)
-        if tenant is None:
+        if request.method == "GET":
             return _made(AsyncHttpResponseImpl, request, 200, _FOUND)
         try:
-            answer = await self._endpoint.afetch(tenant)
+            answer = await self._endpoint.afetch(self._tenant)
         except ConnectionCut as error:
             raise ServiceResponseError(str(error)) from None
         return _made(AsyncHttpResponseImpl, request, *_body(answer))
@@ -114,14 +106,16 @@ def _credential(kind: Any, endpoint: Endpoint, transport: Any) -> Any:  # noqa: 
 
 class Asked:
     def __init__(self, endpoint: Endpoint) -> None:
-        self._sync = _credential(ClientSecretCredential, endpoint, _Transport(endpoint))
-        self._async = _credential(AsyncClientSecretCredential, endpoint, _AsyncTransport(endpoint))
+        self._sync = EachTenant(lambda tenant: _credential(ClientSecretCredential, endpoint, _Transport(endpoint, tenant)))
+        self._async = EachTenant(
+            lambda tenant: _credential(AsyncClientSecretCredential, endpoint, _AsyncTransport(endpoint, tenant))
+        )
 
     def get(self, tenant: Tenant) -> str:
-        return str(self._sync.get_token(_scope(tenant)).token)
+        return str(self._sync.of(tenant).get_token(_SCOPE).token)
 
     async def aget(self, tenant: Tenant) -> str:
-        return str((await self._async.get_token(_scope(tenant))).token)
+        return str((await self._async.of(tenant).get_token(_SCOPE)).token)
 
 
 class AzureIdentity(Adapter):

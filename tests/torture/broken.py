@@ -147,7 +147,7 @@ class TakesBackWhatWasRejected(Reference):
 
 
 class CountsFromTheAnswer(Reference):
-    def land(self, entry: Entry, answer: Answer, sent: float) -> None:
+    def land(self, entry: Entry, answer: Answer, sent: float) -> None:  # noqa: ARG002 - that it is not used is what is wrong
         super().land(entry, answer, self.clock.boot())
 
 

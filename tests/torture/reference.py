@@ -1,4 +1,4 @@
-"""A small token provider that is right, as a measure for the kit: threads fetch, callers wait or are served, nothing is forgotten."""
+"""A small token provider that is right, as a measure for the kit: threads fetch, callers wait or are served."""
 
 import asyncio
 import os

@@ -43,8 +43,8 @@ class ServerClock:
     def learn(self, date_s: float, sent_boot: float, received_boot: float) -> float:
         """Take an answer's `Date`; return by how many seconds the API's clock is ahead of what was believed.
 
-        Only a difference over 30 s counts as one and is returned: what was planned by the old belief is then wrong. An answer that was
-        under way for longer than that, because the machine slept, tells nothing: half of that way is too wide an error.
+        Only a difference over 30 s counts as one and is returned: what was planned by the old belief is then wrong.
+        An answer that was under way for longer than that tells nothing: the machine slept, and half of the way is too wide an error.
         """
         if received_boot - sent_boot > STEP_S:
             return 0.0

@@ -1,4 +1,4 @@
-"""The torture kit: does a token provider hold when everybody asks at once, and when its endpoint does not?
+"""The torture kit: whether a token provider holds when everybody asks at once, and when its endpoint does not.
 
 `TortureKit` is subclassed with an `Adapter` (docs/torture-kit.md); `run` gives the same probes as numbers.
 """

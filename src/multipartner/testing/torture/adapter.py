@@ -75,7 +75,7 @@ class Adapter:
     """What reports call it; the class's own name if it is empty."""
 
     def clock(self) -> TurnedClock:
-        """Return what time goes by in one probe. Override it where the machine's clock can be turned, by a library that does so."""
+        """Return what time goes by in one probe. Override it where something can turn the machine's own clock."""
         return TurnedClock() if Ability.CLOCK in self.abilities else SystemTime()
 
     def make(self, endpoint: "Endpoint") -> object:

@@ -21,12 +21,15 @@ class TurnedClock:
         self._waiting: list[threading.Condition] = []
 
     def true(self) -> float:
+        """Unix seconds of the world."""
         return self._unix_s + self._turned_s
 
     def wall(self) -> float:
+        """Unix seconds, as this machine believes."""
         return self.true() + self._stepped_s
 
     def boot(self) -> float:
+        """Seconds since boot."""
         return self._since_boot_s + self._turned_s
 
     def turn(self, seconds: float) -> None:
@@ -64,13 +67,17 @@ class SystemTime(TurnedClock):
         self._now, self._monotonic = time.time, time.monotonic
 
     def true(self) -> float:
+        """Unix seconds."""
         return self._now()
 
     def boot(self) -> float:
+        """Seconds since some moment."""
         return self._monotonic()
 
     def turn(self, seconds: float) -> None:
+        """Raise NotImplementedError."""
         raise NotImplementedError("this provider reads the machine's clock: declare Ability.CLOCK if it takes one")
 
     def step(self, seconds: float) -> None:
+        """Raise NotImplementedError."""
         self.turn(seconds)

@@ -1,4 +1,4 @@
-"""Callers who come all at once: threads or tasks, started together, watched until nothing moves, and never waited for without bound."""
+"""Callers who come all at once: threads or tasks, started together, watched until nothing moves, waited for with a bound."""
 
 import asyncio
 import threading
@@ -25,12 +25,14 @@ class Caller:
         self.task: asyncio.Task[None] | None = None
 
     def ask(self) -> None:
+        """Ask, and keep what comes of it."""
         try:
             self.tokens.append(self.provider.get(self.tenant))
         except BaseException as error:  # noqa: BLE001 - any way to fail is a finding
             self.errors.append(error)
 
     async def ask_async(self) -> None:
+        """The same in a task."""
         try:
             self.tokens.append(await self.provider.aget(self.tenant))
         except BaseException as error:  # noqa: BLE001 - as above
@@ -65,15 +67,18 @@ class Crowd:
         self._began = 0
 
     def begin(self) -> None:
+        """One more is on the way."""
         with self._moved:
             self._began += 1
 
     def came_back(self, caller: Caller) -> None:
+        """One has what it gets."""
         with self._moved:
             caller.back = True
             self._moved.notify_all()
 
     def waiting(self) -> list[Caller]:
+        """Return those who are not back."""
         return [caller for caller in self.callers if not caller.back]
 
     def settle(self, within_s: float) -> list[Caller]:
@@ -100,6 +105,7 @@ class Loop:
         self._thread.start()
 
     def call(self, act: Callable[[], object]) -> None:
+        """Have something called there."""
         self.loop.call_soon_threadsafe(act)
 
     def run(self, awaited: Awaitable[object], within_s: float) -> None:

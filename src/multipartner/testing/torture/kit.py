@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class TortureKit:
     """Every probe against the provider of `adapter`, each with threads and with tasks if it serves both.
 
-    What a probe claims is the docstring of its function (`PROBES`). One that needs an ability which the adapter does not declare is
-    not collected; a claim that does not hold fails the test with the counts.
+    What a probe claims is the docstring of its function (`PROBES`). One that needs an ability which the adapter does not declare
+    is not collected; a claim that does not hold fails the test with the counts.
     """
 
     adapter: ClassVar[Adapter]

@@ -1,4 +1,4 @@
-"""The fake endpoint on a real socket of the loopback address: path and bodies of the published contract (getSolutionAccessToken)."""
+"""The fake endpoint on a socket of the loopback address: path and bodies of the contract (getSolutionAccessToken)."""
 
 import re
 import threading

@@ -32,6 +32,7 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def passed(self) -> bool:
+        """Whether all that the probe claims held."""
         return not self.violations
 
     def __str__(self) -> str:

@@ -54,5 +54,4 @@ def run(probe: Probe, adapter: Adapter, face: Face) -> Report:
     """Make a provider, do the probe, close it, and say what was found. Raises only what making the provider raises."""
     with Stage(adapter, face) as stage:
         probe.act(stage)
-        report = stage.report(probe.name)
-    return report
+        return stage.report(probe.name)

@@ -54,6 +54,7 @@ class Stage:
 
     @property
     def calls(self) -> int:
+        """How many calls have reached the endpoint."""
         return len(self.upstream.calls)
 
     def claim(self, held: bool, text: str) -> None:  # noqa: FBT001 - reads as a sentence

@@ -27,7 +27,10 @@ def mixed_up_tenants(stage: Stage) -> None:
 
 
 def late_401(stage: Stage) -> None:
-    """A resource server's 401 ends one token and no other. Late news of an old one: no call. 16 refusals of the newest: one call."""
+    """A resource server's 401 ends one token and no other.
+
+    Late news of an old one: no call, and the new one stays. 16 refusals of the newest at once: one call.
+    """
     old = stage.one()
     _later(stage)
     _reject(stage, old, 1)
@@ -87,7 +90,10 @@ def _reject(stage: Stage, token: str | None, count: int) -> None:
 
 
 def fork(stage: Stage) -> None:
-    """The process forks while a token is being fetched. The child gets that tenant's and another one's, over no socket of its parent."""
+    """The process forks while a token is being fetched.
+
+    The child gets that tenant's and another one's within the adapter's patience, over no connection of its parent.
+    """
     kept, other = tenants(2)
     gate = stage.upstream.hold(tenant=TENANT, first=1)
     under_way = stage.ask([TENANT])

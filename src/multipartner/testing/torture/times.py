@@ -47,8 +47,8 @@ def clock_step(stage: Stage) -> None:
 def suspended(stage: Stage) -> None:
     """The machine sleeps between a call and its answer, for longer than the token lives. Nobody gets the dead token.
 
-    Those who waited through it may get an error; whoever asks then gets a token that lives, with at most two more calls. Nor does a
-    wrong idea of the endpoint's time stay behind: the next token is not handed out past its end.
+    Those who waited through it may get an error; whoever asks then gets a token that lives, with at most two more calls. No wrong
+    idea of the endpoint's time stays behind: the next token is not handed out past its end.
     """
     gate = stage.upstream.hold(first=1)
     crowd = stage.ask([TENANT] * 4)

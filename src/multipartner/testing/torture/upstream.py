@@ -10,19 +10,21 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.utils import formatdate
-from http.server import ThreadingHTTPServer
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
 
 from multipartner.testing.torture.adapter import Tenant
 from multipartner.testing.torture.clock import TurnedClock
 
+if TYPE_CHECKING:
+    from http.server import ThreadingHTTPServer
+
 HELD_FOR_S: Final = 60.0
 VERSION: Final = "v23.0"
 
 
-class ConnectionCut(ConnectionResetError):
+class ConnectionCut(ConnectionResetError):  # noqa: N818 - says what happened
     """The connection ended without an answer."""
 
 
@@ -96,17 +98,22 @@ class Gate:
         """Let all go on."""
         self.opened.set()
         for wake in list(self._loops):
-            with suppress(RuntimeError):
-                wake()
+            wake()
 
     async def passed(self) -> None:
         """Wait without blocking the loop."""
         loop = asyncio.get_running_loop()
         seen = asyncio.Event()
-        self._loops.append(lambda: loop.call_soon_threadsafe(seen.set))
+        self._loops.append(lambda: _wake(loop, seen))
         if not self.opened.is_set():
             async with asyncio.timeout(HELD_FOR_S):
                 await seen.wait()
+
+
+def _wake(loop: asyncio.AbstractEventLoop, seen: asyncio.Event) -> None:
+    # The loop may have ended since.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(seen.set)
 
 
 class Clock(Protocol):
