@@ -196,7 +196,7 @@ def test_who_waits_has_a_failed_call_tried_again_and_the_failure_is_shared() -> 
 
 
 def test_retries_stay_within_their_budget() -> None:
-    """With the API down, retries are spent from a budget: after it a thousand tenants make a thousand calls, not four thousand."""
+    """With the API down retries are spent from a budget: then a thousand tenants make a thousand calls, not four thousand."""
     driven = Driven(Api(answer=lambda _key, _wall: FAULT), retry=RetryPolicy(budget=500))
     for number in range(1000):
         with pytest.raises((Told, TimeoutError)):

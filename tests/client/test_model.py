@@ -2,16 +2,19 @@
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from client.driving import ACCOUNT, BAD_CALLER, DENIED, EPOCH_S, FAULT, LIMITED, UNSHARED, Driven, granted
-from multipartner.client.flights import Flight
 from multipartner.client.flow import Await, Serve, matching
 from multipartner.client.keys import TokenKey
 from multipartner.client.ports import Response
+
+if TYPE_CHECKING:
+    from multipartner.client.flights import Flight
 
 KEYS = [ACCOUNT.key("1", "10"), ACCOUNT.key("1", "11"), ACCOUNT.key("2", "10")]
 ANSWERS = {"fault": FAULT, "limited": LIMITED, "caller": BAD_CALLER, "denied": DENIED, "unshared": UNSHARED}
@@ -71,9 +74,7 @@ class Fetches(RuleBasedStateMachine):
             self.begin()
         while self.flying:
             flight = self.flying.pop()
-            self.driven.api.answer = lambda key, _wall, flight=flight: self._granted(  # type: ignore[misc] # bound now
-                key, kind, life_s, self.began[id(flight)]
-            )
+            self.driven.api.answer = lambda key, _wall, flight=flight: self._granted(key, kind, life_s, self.began[id(flight)])
             self.driven.land(flight)
         self.ask(key, 0)
 

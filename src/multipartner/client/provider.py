@@ -25,7 +25,7 @@ from multipartner.client.keys import Account, TokenKey
 from multipartner.client.policy import RefreshPolicy
 from multipartner.client.ports import Clock, Moment, Ports, TokenStore, Transport
 from multipartner.client.telling import Explanation, Health, explained, health_of
-from multipartner.client.tokens import AccessToken
+from multipartner.client.tokens import IN_USE, AccessToken
 from multipartner.client.transport import HttpTransport
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class TokenProvider:
             pass
         else:
             if self._boot() < token.refresh_at and not min_ttl_s:
-                token.used = True
+                token.used = IN_USE
                 return token
         return self._get(key, min_ttl_s, timeout_s)
 
@@ -100,7 +100,7 @@ class TokenProvider:
             pass
         else:
             if self._boot() < token.refresh_at and not min_ttl_s:
-                token.used = True
+                token.used = IN_USE
                 return token
         return await self._aget(key, min_ttl_s, timeout_s)
 
