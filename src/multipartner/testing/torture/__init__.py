@@ -4,11 +4,13 @@
 """
 
 from multipartner.testing.torture.adapter import Ability, Adapter, Tenant
+from multipartner.testing.torture.answers import Answer, ConnectionCut
 from multipartner.testing.torture.clock import TurnedClock
+from multipartner.testing.torture.gates import Gate
 from multipartner.testing.torture.kit import TortureKit
 from multipartner.testing.torture.report import Face, Report
 from multipartner.testing.torture.rounds import PROBES, Probe, run
-from multipartner.testing.torture.upstream import Answer, ConnectionCut, Endpoint, Gate, Upstream
+from multipartner.testing.torture.upstream import Endpoint, Upstream
 
 __all__ = [
     "PROBES",

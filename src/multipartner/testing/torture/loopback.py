@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 from multipartner.testing.torture.adapter import Tenant
 
 if TYPE_CHECKING:
-    from multipartner.testing.torture.upstream import Answer, Upstream
+    from multipartner.testing.torture.answers import Answer
+    from multipartner.testing.torture.upstream import Upstream
 
 _PATH: Final = re.compile(r"/v[0-9]+\.[0-9]+/([0-9]+)/access_token")
 _CALLER: Final = re.compile(r"Bearer caller-of-([0-9]+)")

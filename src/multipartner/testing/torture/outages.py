@@ -1,8 +1,8 @@
 """Probes of an endpoint, or of one tenant, that fails."""
 
 from multipartner.testing.torture.adapter import Ability
+from multipartner.testing.torture.answers import CUT, DENIED, THROTTLED, UNAVAILABLE, Said
 from multipartner.testing.torture.stage import TENANT, Stage, tenants
-from multipartner.testing.torture.upstream import CUT, DENIED, THROTTLED, UNAVAILABLE, Said
 
 MOST_TRIES = 8
 

@@ -15,6 +15,8 @@ from multipartner.testing.torture.upstream import Upstream
 APP: Final = "1000000001"
 OTHER_APP: Final = "1000000002"
 TENANT: Final = Tenant("8249170987505988", "2991847208473997")
+_SETTLED_BY_S: Final = 30.0
+"""Something always moves, in a provider that asks without an end."""
 
 
 def tenants(count: int) -> list[Tenant]:
@@ -118,11 +120,11 @@ class Stage:
 
     def held_up(self, crowd: Crowd) -> int:
         """Count who is still waiting when nothing moves any more."""
-        return len(crowd.settle(self.adapter.patience_s))
+        return len(crowd.settle(_SETTLED_BY_S))
 
     def calm(self) -> int:
         """Wait until no more calls come in. Returns how many there have been."""
-        stand_still(lambda: self.calls, self.adapter.patience_s)
+        stand_still(lambda: self.calls, _SETTLED_BY_S)
         return self.calls
 
     def newer_than(self, old: str | None, tenant: Tenant = TENANT) -> str | None:

@@ -3,117 +3,25 @@
 In process (`Endpoint.fetch`, `afetch`) and on a real socket (`Endpoint.origin`) it is the same endpoint.
 """
 
-import asyncio
 import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from multipartner.testing.torture.adapter import Tenant
+from multipartner.testing.torture.answers import Answer, Call, ConnectionCut, Minted, Said
 from multipartner.testing.torture.clock import TurnedClock
+from multipartner.testing.torture.gates import HELD_FOR_S, Gate
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
 
-HELD_FOR_S: Final = 60.0
 VERSION: Final = "v23.0"
-
-
-class ConnectionCut(ConnectionResetError):  # noqa: N818 - says what happened
-    """The connection ended without an answer."""
-
-
-class Answer(NamedTuple):
-    """What the endpoint says: header names in lower case, a JSON body of the published contract."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def token(self) -> str:
-        """The token of a 200. Raises KeyError for anything else."""
-        return str(msgspec.json.decode(self.body)["access_token"])
-
-    @property
-    def expires_at_s(self) -> int:
-        """When it ends, Unix seconds. Raises KeyError for anything but a 200."""
-        return int(msgspec.json.decode(self.body)["expires_at"])
-
-
-class Said(NamedTuple):
-    """An answer that is no token: what goes into the error body, and the pause that it asks for. Status 0 cuts the connection."""
-
-    status: int
-    code: int
-    is_transient: bool = False
-    retry_after_s: int | None = None
-
-
-UNAVAILABLE: Final = Said(500, 2, is_transient=True)
-CUT: Final = Said(0, 0)
-THROTTLED: Final = Said(429, 4, is_transient=True, retry_after_s=60)
-DENIED: Final = Said(403, 200)
-
-
-class Call(NamedTuple):
-    """A call that reached the endpoint. `connection` is the caller's port, 0 in process."""
-
-    app_id: str
-    tenant: Tenant
-    connection: int
-
-
-class Minted(NamedTuple):
-    """A token that the endpoint gave out."""
-
-    app_id: str
-    tenant: Tenant
-    expires_at_s: int
-
-
-class Gate:
-    """Holds back answers until it is opened; `first` of them only, if that is given."""
-
-    def __init__(self, matches: Callable[[Call], bool], first: int | None) -> None:
-        self._matches = matches
-        self._left = first
-        self.opened = threading.Event()
-        self._loops: list[Callable[[], None]] = []
-
-    def takes(self, call: Call) -> bool:
-        """Whether this call waits here. Counts."""
-        if self.opened.is_set() or self._left == 0 or not self._matches(call):
-            return False
-        if self._left is not None:
-            self._left -= 1
-        return True
-
-    def open(self) -> None:
-        """Let all go on."""
-        self.opened.set()
-        for wake in list(self._loops):
-            wake()
-
-    async def passed(self) -> None:
-        """Wait without blocking the loop."""
-        loop = asyncio.get_running_loop()
-        seen = asyncio.Event()
-        self._loops.append(lambda: _wake(loop, seen))
-        if not self.opened.is_set():
-            async with asyncio.timeout(HELD_FOR_S):
-                await seen.wait()
-
-
-def _wake(loop: asyncio.AbstractEventLoop, seen: asyncio.Event) -> None:
-    # The loop may have ended since.
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(seen.set)
 
 
 class Clock(Protocol):
