@@ -12,7 +12,7 @@ def cold_herd(stage: Stage) -> None:
     """64 threads, or 1,000 tasks, ask for a token that is not there. One call; everybody gets its token."""
     gate = stage.upstream.hold()
     crowd = stage.ask([TENANT] * HERD[stage.face])
-    stage.held_up(crowd)
+    stage.all_wait(crowd)
     gate.open()
     stage.served(crowd)
     calls = stage.calm()
@@ -45,7 +45,7 @@ def two_loops(stage: Stage) -> None:
     crowds = [stage.ask([TENANT] * 4, loop=first)]
     stage.upstream.arrived(1, stage.adapter.patience_s)
     crowds.append(stage.ask([TENANT] * 4, loop=second))
-    stage.held_up(crowds[1])
+    stage.all_wait(crowds[1])
     gate.open()
     for crowd in crowds:
         stage.served(crowd)
@@ -63,7 +63,7 @@ def cancelled_leader(stage: Stage) -> None:
     leader = stage.ask([TENANT])
     stage.upstream.arrived(1, stage.adapter.patience_s)
     others = stage.ask([TENANT] * 16)
-    stage.held_up(others)
+    stage.all_wait(others)
     for caller in leader.callers:
         if caller.task is not None and stage.loop is not None:
             stage.loop.call(caller.task.cancel)

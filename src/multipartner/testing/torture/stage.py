@@ -100,7 +100,7 @@ class Stage:
     def refused(self, crowd: Crowd) -> list[str]:
         """Wait for all of a crowd, and expect that nobody got a token. Time goes on meanwhile, where the kit turns it."""
         for _ in range(120 if self.turns else 0):
-            if not crowd.finish(0.02):
+            if not crowd.settle(_SETTLED_BY_S):
                 break
             self.clock.turn(1.0)
         self._finish(crowd)
@@ -118,9 +118,13 @@ class Stage:
 
     # moments
 
+    def all_wait(self, crowd: Crowd) -> None:
+        """Wait until nothing moves any more: whoever is to be held up is."""
+        crowd.settle(_SETTLED_BY_S)
+
     def held_up(self, crowd: Crowd) -> int:
-        """Count who is still waiting when nothing moves any more."""
-        return len(crowd.settle(_SETTLED_BY_S))
+        """Count who does not come back in the adapter's patience, though nobody should have to wait."""
+        return len(crowd.finish(self.adapter.patience_s))
 
     def calm(self) -> int:
         """Wait until no more calls come in. Returns how many there have been."""

@@ -18,7 +18,7 @@ def mixed_up_tenants(stage: Stage) -> None:
     gate = stage.upstream.hold()
     crowds = [stage.ask(tenants(20), app=app) for app in apps]
     for crowd in crowds:
-        stage.held_up(crowd)
+        stage.all_wait(crowd)
     gate.open()
     for crowd in crowds:
         stage.served(crowd)
@@ -56,7 +56,7 @@ def rejected_in_flight(stage: Stage) -> None:
     gate = stage.upstream.hold(first=1)
     asked = stage.ask([TENANT])
     stage.upstream.arrived(before + 1, stage.adapter.patience_s)
-    stage.held_up(asked)
+    stage.all_wait(asked)
     stage.upstream.repeats = False
     _reject(stage, old, 1)
     gate.open()

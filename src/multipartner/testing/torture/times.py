@@ -53,7 +53,7 @@ def suspended(stage: Stage) -> None:
     gate = stage.upstream.hold(first=1)
     crowd = stage.ask([TENANT] * 4)
     stage.upstream.arrived(1, stage.adapter.patience_s)
-    stage.held_up(crowd)
+    stage.all_wait(crowd)
     stage.clock.turn(stage.upstream.life_s + 1)
     gate.open()
     stage.perhaps(crowd)
