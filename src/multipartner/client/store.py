@@ -17,7 +17,7 @@ from multipartner.client.keys import TokenKey
 from multipartner.client.ports import Stored, StoreUnavailable
 from multipartner.client.store_file import StoreRefused, identity
 from multipartner.client.store_keys import KeyUse
-from multipartner.client.store_opening import Opened, open_store, unavailable
+from multipartner.client.store_opening import Opened, Tombstone, open_store, unavailable
 from multipartner.client.store_transactions import durable, never_close, truncate, writing
 from multipartner.crypto.tenant_sealing import Binding, SealBroken, TenantKeys
 
@@ -56,7 +56,7 @@ class SqliteTokenStore:
         self._opened: Opened | None = None
         self._store_id = b""
         self._naming = b""
-        self._seen = 0
+        self._last: Tombstone | None = None
         self._all_may_be_forgotten = False
         self._purge_at_s = 0
         self._log_keeps_deleted = False
@@ -150,13 +150,16 @@ class SqliteTokenStore:
             ((version,),) = connection.execute("PRAGMA data_version").fetchall()
             if self._opened is None or version == self._opened.version:
                 return _NOTHING
-            found = connection.execute(schema.BURIED_FROM, (self._seen,)).fetchall()
-            before, self._seen = self._seen, found[-1][0] if found else 0
+            last = self._last
+            found: list[Tombstone] = connection.execute(schema.BURIED_FROM, (last[0] if last else 0,)).fetchall()
+            self._last = found[-1] if found else None
             self._opened.version = version
-        # The last one seen is asked for again: if it is not there, others may be missing that were never seen.
-        if (found[0][0] if found else 0) != before and (before or (found and found[0][0] != 1)):
-            return None
-        return {name for revision, name, origin in found if revision > before and origin != self._owner}
+        # The last one seen is asked for again: if it is not there as it was, others are missing that were never seen.
+        if last is None:
+            is_whole = not found or found[0][0] == 1
+        else:
+            is_whole, found = found[:1] == [last], found[1:]
+        return {name for _, name, origin in found if origin != self._owner} if is_whole else None
 
     def close(self) -> None:
         """See `ports.TokenStore`."""
@@ -239,7 +242,7 @@ class SqliteTokenStore:
         opened = open_store(self._path, self._keys, self._wait_s)
         if opened.store_id != self._store_id:
             self._all_may_be_forgotten = bool(self._store_id)
-            self._store_id, self._naming, self._seen = opened.store_id, opened.naming, opened.newest
+            self._store_id, self._naming, self._last = opened.store_id, opened.naming, opened.newest
         self._opened = opened
         return opened
 

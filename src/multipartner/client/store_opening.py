@@ -19,6 +19,10 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PAUSE_S: Final = 0.01
 
 
+Tombstone = tuple[int, bytes, bytes]
+"""Revision, name, and who buried it."""
+
+
 class Opened(msgspec.Struct):
     """A connection, the file it goes to, and what the file says of itself. `version` is what `PRAGMA data_version` last said."""
 
@@ -26,7 +30,7 @@ class Opened(msgspec.Struct):
     identity: Identity
     store_id: bytes
     naming: bytes
-    newest: int
+    newest: Tombstone | None
     version: int | None = None
 
     def __repr__(self) -> str:
@@ -141,8 +145,8 @@ def _adopt(path: Path, connection: sqlite3.Connection, keys: TenantKeys, identit
         raise StoreRefused(f"{path}: what was sealed for one tenant opens for another; do not trust the installed cryptography")
     if id_in(naming) != keys.ids[0]:
         connection.execute(schema.SEAL_ANEW, {"before": naming, **_sealed(keys, store_id, naming_key)})
-    ((newest,),) = connection.execute(schema.NEWEST).fetchall()
-    return Opened(connection, identity, store_id, naming_key, newest)
+    newest = connection.execute(schema.NEWEST).fetchall()
+    return Opened(connection, identity, store_id, naming_key, newest[0] if newest else None)
 
 
 def sealing_binds(keys: TenantKeys, sealed: bytes, binding: Binding) -> bool:

@@ -82,7 +82,7 @@ EVICT: Final = """
 
 BURY: Final = "INSERT INTO tombstone (name, origin) VALUES (:name, :owner)"
 TRIM: Final = "DELETE FROM tombstone WHERE revision <= (SELECT max(revision) FROM tombstone) - :most"
-NEWEST: Final = "SELECT coalesce(max(revision), 0) FROM tombstone"
+NEWEST: Final = "SELECT revision, name, origin FROM tombstone ORDER BY revision DESC LIMIT 1"
 BURIED_FROM: Final = "SELECT revision, name, origin FROM tombstone WHERE revision >= ? ORDER BY revision"
 
 USE: Final = "SELECT substr(sealed, 3, 4), count(*), max(ends_at_s) FROM token WHERE sealed != x'' GROUP BY 1"

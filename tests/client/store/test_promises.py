@@ -1,12 +1,14 @@
 """What `ports.TokenStore` promises, between handles that stand for processes."""
 
-import pytest
-from client.store.conftest import Opener
-from client.store.stored import KEY, LIFE_S, NEIGHBOURS, NOW_S, behind, kept, nth, token
 from pathlib import Path
 
+import msgspec
+import pytest
+
+from client.store.conftest import Opener
+from client.store.stored import KEY, LIFE_S, NEIGHBOURS, NOW_S, behind, kept, nth, token
 from multipartner.client import store as module
-from multipartner.client.ports import Stored, StoreUnavailable
+from multipartner.client.ports import StoreUnavailable
 from multipartner.client.store import SqliteTokenStore
 from multipartner.client.store_schema import LONGEST_LEASE_S
 
@@ -112,7 +114,7 @@ def test_a_clock_that_was_set_back_holds_nobody_up(store: SqliteTokenStore, othe
 
 
 def test_others_learn_what_was_forgotten_once(store: SqliteTokenStore, other: SqliteTokenStore) -> None:
-    """`forgotten` names what other processes forgot since the last call, by digests that say nothing; never what one forgot oneself."""
+    """`forgotten` names what other processes forgot since the last call, by digest; never what one forgot oneself."""
     kept(store)
     assert other.forgotten() == set()
     store.forget([KEY, nth(1)])
@@ -198,9 +200,9 @@ def test_what_is_no_token_is_not_kept(store: SqliteTokenStore, other: SqliteToke
     """Text or numbers that no token has are not written, raise nothing, and give the lease back."""
     generation = store.lease(KEY, NOW_S + 30, NOW_S)
     assert generation is not None
-    values = {"text": "token", "expires_at_s": NOW_S + 9, "refresh_at_s": NOW_S, **odd}
+    made = msgspec.structs.replace(token(generation + 1), **odd)
 
-    assert not store.publish(KEY, Stored(generation=generation + 1, **values))  # type: ignore[arg-type] - one is odd on purpose
+    assert not store.publish(KEY, made)
     assert other.lease(KEY, NOW_S + 30, NOW_S) is not None
 
 
