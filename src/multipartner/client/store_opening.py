@@ -86,9 +86,7 @@ def _open(path: Path, keys: TenantKeys, wait_s: float) -> Opened:
 
 def _is_new(path: Path, connection: sqlite3.Connection) -> bool:
     """Tell whether there is nothing in it yet. Raises StoreRefused before anything of it is changed."""
-    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-    ((application,),) = connection.execute("PRAGMA application_id").fetchall()
-    ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    ((version, application, tables),) = connection.execute(schema.WHOSE).fetchall()
     if (version, application, tables) == (0, 0, 0):
         return True
     if application != schema.APPLICATION_ID or version < 1:

@@ -49,6 +49,9 @@ CREATE: Final = (
         BEGIN UPDATE store SET floor = max(floor, OLD.generation + 1); END""",  # noqa: S608 - constants of this module
 )
 
+# One statement: between two another process may have made the store.
+WHOSE: Final = """
+    SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version, pragma_application_id"""
 CREATE_STORE: Final = "INSERT INTO store VALUES (1, :store_id, :naming, :tripwire, 0, :floor)"
 READ_STORE: Final = "SELECT store_id, naming, tripwire FROM store"
 SEAL_ANEW: Final = "UPDATE store SET naming = :naming, tripwire = :tripwire WHERE naming = :before"

@@ -69,8 +69,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(tenant=TENANTS, at=HANDLES, for_s=st.sampled_from([1, 30, 120, 500]))
     def lease(self, tenant: int, at: int, for_s: int) -> None:
-        for row in self.rows.values():
-            row.gone |= row.is_free(self.now_s) and row.has_ended(self.now_s)
+        for each in self.rows.values():
+            each.gone |= each.is_free(self.now_s) and each.has_ended(self.now_s)
         leased = self.handles[at].lease(nth(tenant), self.now_s + for_s, self.now_s)
 
         row = self.rows.get(tenant)
@@ -144,4 +144,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestStore.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
