@@ -29,7 +29,7 @@ Hook = Callable[[str, TokenKey | None], None]
 MOST_TOMBSTONES: Final = 10_000
 _LONGEST_TOKEN: Final = 16_384
 _PURGE_EVERY_S: Final = 60
-_PURGE_MOST: Final = 200
+_GONE_AT_ONCE: Final = 200
 _FORGET_AT_ONCE: Final = 1000
 _KEEPABLE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT})
 _NOTHING: Final[Collection[bytes]] = ()
@@ -200,17 +200,17 @@ class SqliteTokenStore:
     def _make_room(self, connection: sqlite3.Connection, ask: dict[str, Any]) -> None:
         ((tokens,),) = connection.execute(schema.COUNT).fetchall()
         if tokens > self._max_rows:
-            connection.execute(schema.EVICT, {**ask, "most": self._max_rows})
-            ((tokens,),) = connection.execute(schema.COUNT).fetchall()
-            if tokens > self._max_rows:
+            # A bounded number, also when the bound was lowered: others wait for the lock meanwhile.
+            excess = min(tokens - self._max_rows, _GONE_AT_ONCE)
+            if connection.execute(schema.EVICT, {**ask, "excess": excess}).rowcount < 1:
                 raise StoreUnavailable(f"{self._path}: all of its {self._max_rows} rows are leased")
 
     def _purge(self, connection: sqlite3.Connection, ask: dict[str, Any]) -> bool:
         now_s = ask["now_s"]
         if self._purge_at_s - _PURGE_EVERY_S <= now_s < self._purge_at_s:
             return False
-        gone = connection.execute(schema.PURGE, {**ask, "most": _PURGE_MOST}).rowcount
-        self._purge_at_s = now_s + _PURGE_EVERY_S if gone < _PURGE_MOST else now_s
+        gone = connection.execute(schema.PURGE, {**ask, "most": _GONE_AT_ONCE}).rowcount
+        self._purge_at_s = now_s + _PURGE_EVERY_S if gone < _GONE_AT_ONCE else now_s
         return gone > 0
 
     def _name(self, key: TokenKey) -> bytes:

@@ -81,7 +81,7 @@ PURGE: Final = """
 EVICT: Final = """
     DELETE FROM token WHERE rowid IN (
         SELECT rowid FROM token WHERE name != :name AND (lease_until_s <= :now_s OR lease_until_s > :too_late_s)
-        ORDER BY ends_at_s LIMIT (SELECT max(tokens - :most, 0) FROM store))"""
+        ORDER BY ends_at_s LIMIT :excess)"""
 
 BURY: Final = "INSERT INTO tombstone (name, origin) VALUES (:name, :owner)"
 TRIM: Final = "DELETE FROM tombstone WHERE revision <= (SELECT max(revision) FROM tombstone) - :most"

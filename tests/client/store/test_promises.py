@@ -158,6 +158,21 @@ def test_a_full_store_lets_go_of_what_ends_first(opener: Opener) -> None:
     assert store.lease(nth(7), NOW_S + 60, NOW_S + 30) is not None
 
 
+def test_a_lowered_bound_is_reached_in_steps(opener: Opener, path: Path) -> None:
+    """A store that is opened with a smaller bound lets go of a few hundred rows with each lease, so that nobody waits long."""
+    store = opener()
+    for number in range(450):
+        kept(store, nth(number))
+    smaller = opener(max_rows=10)
+
+    left = []
+    for _ in range(3):
+        smaller.lease(KEY, NOW_S + 30, NOW_S)
+        with behind(path) as connection:
+            left.extend(row[0] for row in connection.execute("SELECT count(*) FROM token"))
+    assert left == [251, 51, 10]
+
+
 def test_generations_never_go_back(opener: Opener, path: Path) -> None:
     """A key whose row was evicted, purged or forgotten, or whose file was removed, goes on with a larger generation."""
     store = opener(max_rows=1)
