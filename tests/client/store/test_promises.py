@@ -165,7 +165,7 @@ def test_a_lowered_bound_is_reached_in_steps(opener: Opener, path: Path) -> None
         kept(store, nth(number))
     smaller = opener(max_rows=10)
 
-    left = []
+    left: list[int] = []
     for _ in range(3):
         smaller.lease(KEY, NOW_S + 30, NOW_S)
         with behind(path) as connection:
