@@ -1,4 +1,4 @@
-"""Processes that use one store, started by `test_processes.py` with the name of what they do; they speak JSON lines.
+"""Processes that use one store, started by `test_store_processes.py` with the name of what they do; they speak JSON lines.
 
 Each forks for what is to die, so that the price of starting Python is paid once.
 """
