@@ -348,7 +348,7 @@ class TestRejected:
         assert driven.flow.reject(KEY, driven.flow.table.tokens[KEY].fingerprint, driven.boot)
         assert driven.flow.reject(KEY, driven.flow.table.tokens[KEY].fingerprint, driven.boot)
         assert driven.get() == f"{KEY.business_id}-3"
-        driven.pass_s(2000)
+        driven.pass_s(2600)
         driven.want()
         driven.run()
         assert driven.get() == f"{KEY.business_id}-4"

@@ -13,6 +13,7 @@ from multipartner.wire.answer import AnswerMalformed, parse
 
 _LEASE_S: Final = 30
 """Connecting, reading and a little: who holds the lease longer has died."""
+_PASSING: Final = frozenset({Kind.TRANSIENT, Kind.THROTTLED})
 
 
 class Briefing(msgspec.Struct, frozen=True):
@@ -24,8 +25,11 @@ class Briefing(msgspec.Struct, frozen=True):
 
     def takes(self, stored: Stored) -> bool:
         """Tell whether another process's token makes a call needless."""
-        is_news = stored.generation > self.generation and self.server_s < stored.refresh_at_s
-        return is_news and fingerprint(stored.text) not in self.rejected
+        return self.server_s < stored.refresh_at_s and self.stands_in(stored)
+
+    def stands_in(self, stored: Stored) -> bool:
+        """Tell whether it is better than none: news to this process, alive, and not refused, though its refresh is due."""
+        return stored.generation > self.generation and fingerprint(stored.text) not in self.rejected
 
 
 Plan = Callable[[TokenKey, Fetched, int], Stored]
@@ -49,17 +53,23 @@ class Fetcher:
         if self._store is None:
             return self._ask(key), True
         try:
-            leased = self._from_store(self._store, key, briefing)
+            stored = self._store.load(key, int(briefing.server_s))
+            leased = self._from_store(self._store, key, briefing, stored)
         except StoreUnavailable:
             return self._ask(key), False
-        return (leased, True) if not isinstance(leased, int) else self._under_lease(self._store, key, leased)
+        if not isinstance(leased, int):
+            return leased, True
+        outcome, stored_too = self._under_lease(self._store, key, leased)
+        if isinstance(outcome, Failed) and outcome.failure.kind in _PASSING and stored is not None and briefing.stands_in(stored):
+            # A process that starts in an outage hands out what still lives; its refresh is tried again as any other.
+            return _adopted(stored), stored_too
+        return outcome, stored_too
 
-    def _from_store(self, store: TokenStore, key: TokenKey, briefing: Briefing) -> Outcome | int:
+    def _from_store(self, store: TokenStore, key: TokenKey, briefing: Briefing, stored: Stored | None) -> Outcome | int:
         """Return what another process has, or the generation under whose lease to ask."""
         now_s = int(briefing.server_s)
-        stored = store.load(key, now_s)
         if stored is not None and briefing.takes(stored):
-            return Adopted(stored.text, stored.expires_at_s, stored.refresh_at_s, stored.generation)
+            return _adopted(stored)
         leased = store.lease(key, now_s + _LEASE_S, now_s)
         if leased is None:
             return Elsewhere()
@@ -68,7 +78,7 @@ class Fetcher:
             stored = store.load(key, now_s)
             if stored is not None and briefing.takes(stored):
                 store.release(key)
-                return Adopted(stored.text, stored.expires_at_s, stored.refresh_at_s, stored.generation)
+                return _adopted(stored)
         return leased
 
     def _under_lease(self, store: TokenStore, key: TokenKey, generation: int) -> tuple[Outcome, bool]:
@@ -91,6 +101,10 @@ class Fetcher:
         except TransportFailed as error:
             return Failed(Failure(Kind.TRANSIENT, detail=str(error)), sent)
         return outcome_of(response, sent)
+
+
+def _adopted(stored: Stored) -> Adopted:
+    return Adopted(stored.text, stored.expires_at_s, stored.refresh_at_s, stored.generation)
 
 
 def outcome_of(response: Response, sent: Moment) -> Fetched | Failed:

@@ -29,6 +29,7 @@ EVENTS: Final = frozenset(
         "credential_rejected",
         "clock_step",
         "store_unavailable",
+        "store_row_unopened",
     }
 )
 """The names that hooks are told; a hit tells none, since it is shorter than telling."""

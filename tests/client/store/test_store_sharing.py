@@ -6,9 +6,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+import pytest
+
+from client.driving import Api as Turned
+from client.driving import FakeTransport, TurnedClock
 from client.store.conftest import Opener
 from client.store.stored import KEY
-from multipartner.client import Account, Secret, TokenProvider
+from multipartner.client import Account, Options, RetryPolicy, Secret, TokenProvider, UpstreamTransient
 from multipartner.client.keys import TokenKey
 from multipartner.client.ports import Response
 
@@ -58,3 +62,45 @@ def test_providers_that_share_a_store_call_once(opener: Opener) -> None:
     with provider() as later:
         assert later.get(key).reveal() == "token-1"
     assert api.calls == 1
+
+
+def test_a_process_that_starts_in_an_outage_hands_out_what_the_store_has(opener: Opener) -> None:
+    """A token whose refresh is due but that still lives is better than none when the API does not answer."""
+    clock = TurnedClock()
+    transport = FakeTransport(Turned(), clock)
+
+    def provider() -> TokenProvider:
+        return TokenProvider(ACCOUNT, Options(retry=RetryPolicy(attempts=1)), transport=transport, store=opener(), clock=clock)
+
+    key = ACCOUNT.key(KEY.solution_id, KEY.business_id)
+    with provider() as first:
+        text = first.get(key).reveal()
+    clock.turn(3000)
+    transport.is_cut = True
+    with provider() as second:
+        assert second.get(key).reveal() == text
+        clock.turn(600)
+        with pytest.raises(UpstreamTransient):
+            second.get(key)
+
+
+def test_what_one_process_forgets_another_forgets_within_a_tick(opener: Opener) -> None:
+    """A webhook that one process hears ends the token in the others, by their next look at the store."""
+    clock, forgotten = TurnedClock(), threading.Event()
+    transport = FakeTransport(Turned(), clock)
+
+    def hear(event: str, _key: TokenKey | None) -> None:
+        if event == "forgotten":
+            forgotten.set()
+
+    key = ACCOUNT.key(KEY.solution_id, KEY.business_id)
+    with (
+        TokenProvider(ACCOUNT, transport=transport, store=opener(), clock=clock) as one,
+        TokenProvider(ACCOUNT, transport=transport, store=opener(), clock=clock, hooks=[hear]) as other,
+    ):
+        text = one.get(key).reveal()
+        assert other.get(key).reveal() == text
+        one.forget(business_id=KEY.business_id)
+        clock.turn(2)
+        assert forgotten.wait(10)
+        assert other.get(key).reveal() != text
