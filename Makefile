@@ -33,7 +33,7 @@ check: $(VENV)/dev.stamp ## formatting, lint, types, and which room may import w
 	$(BIN)/mypy
 	$(PYTEST) -q -p no:randomly tests/test_walls.py
 
-bench: $(VENV)/dev.stamp tests/foreign/node_modules/stamp ## measure, and write docs/benchmarks.md
+bench: $(VENV)/dev.stamp $(VENV)/compared.stamp tests/foreign/node_modules/stamp ## measure, and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 drill: $(VENV)/dev.stamp ## break a real cluster under load, check what was seen, and write docs/drills.md
@@ -68,6 +68,11 @@ $(VENV)/dev.stamp: $(VENV)/server.stamp requirements/dev.txt
 $(VENV)/foreign.stamp: $(VENV)/dev.stamp requirements/foreign.txt
 	@echo "Installing what the foreign tier needs into $(VENV) ..." >&2
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/foreign.txt
+	@touch $@
+
+$(VENV)/compared.stamp: $(VENV)/dev.stamp requirements/compared.txt
+	@echo "Installing what the benchmarks compare with into $(VENV) ..." >&2
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/compared.txt
 	@touch $@
 
 tests/foreign/node_modules/stamp: tests/foreign/package-lock.json
