@@ -10,10 +10,6 @@ class PrivateFileError(Exception):
     """The file cannot be used; the text is one line: the file, what is wrong, the fix. Never what stands in it."""
 
 
-class NoFile(PrivateFileError):  # noqa: N818 - a verdict
-    """There is no such file."""
-
-
 def read(path: Path, noun: str, most_bytes: int, missing: str) -> bytes:
     """Read a file whole; what is longer than `most_bytes` comes back one byte longer than that.
 
@@ -24,7 +20,7 @@ def read(path: Path, noun: str, most_bytes: int, missing: str) -> bytes:
         # Not through a link: whoever may change the link would choose the secret.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise NoFile(f"{path}: there is no {noun} file; {missing}") from None
+        raise PrivateFileError(f"{path}: there is no {noun} file; {missing}") from None
     except OSError as error:
         if path.is_symlink():
             raise PrivateFileError(f"{path}: is a symbolic link; name the file itself") from None

@@ -32,7 +32,7 @@ class Prefetch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One app's way to the API. Paths are relative to the configuration's folder; `$NAME/...` takes the start from the environment."""
+    """One app's way to the API. Paths are relative to the file's folder; in `$NAME/...` the environment has the start."""
 
     origin: str
     app_id: str
@@ -85,6 +85,7 @@ class Configuration(msgspec.Struct, frozen=True):
 
 
 Environment = Mapping[str, str]
+_CHOICES: Final = {"log_level": "debug, info, warning, error", "log_format": "json, console"}
 
 
 def read(file: Path, environment: Environment) -> Configuration:
@@ -122,18 +123,23 @@ def read(file: Path, environment: Environment) -> Configuration:
     )
 
 
+def caller_token_of(configuration: Configuration, name: str, environment: Environment) -> Secret:
+    """Read the caller token of an account. Raises ConfigurationRefused."""
+    where, text = f"accounts.{name}.caller_token_file", configuration.upstreams[name].caller_token_file
+    return secret_in(_path(text, configuration.file, environment, where), "caller token")
+
+
 def account_of(configuration: Configuration, name: str, environment: Environment) -> Account:
     """Read an account's secrets and make it. Raises ConfigurationRefused."""
     upstream, file = configuration.upstreams[name], configuration.file
-    where = f"accounts.{name}"
-    token = secret_in(_path(upstream.caller_token_file, file, environment, f"{where}.caller_token_file"), "caller token")
-    secret = None
+    token, secret = caller_token_of(configuration, name, environment), None
     if upstream.app_secret_file is not None:
-        secret = secret_in(_path(upstream.app_secret_file, file, environment, f"{where}.app_secret_file"), "app secret")
+        path = _path(upstream.app_secret_file, file, environment, f"accounts.{name}.app_secret_file")
+        secret = secret_in(path, "app secret")
     try:
         return Account(upstream.origin, upstream.app_id, token, version=upstream.version, app_secret=secret)
     except ValueError as error:
-        raise ConfigurationRefused(f"{file}: {where}: {error}") from None
+        raise ConfigurationRefused(f"{file}: accounts.{name}: {error}") from None
 
 
 def secret_in(path: Path, noun: str) -> Secret:
@@ -185,15 +191,18 @@ def _listen(document: _Document, refused: Refused) -> Listen:
     if text.startswith("unix:"):
         path = Path(text.removeprefix("unix:"))
         if not path.is_absolute() or len(bytes(path)) > 100:
-            raise refused("listen", "a unix socket needs an absolute path of at most 100 bytes: unix:/run/multipartner/broker.sock")
+            raise refused(
+                "listen", "a unix socket needs an absolute path of at most 100 bytes: unix:/run/multipartner/broker.sock"
+            )
         return Listen(socket=path)
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname or "", parts.port
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+        is_whole = parts.netloc == text and "@" not in text
     except ValueError:
-        port, address = None, None
-    if address is None or port is None or text != parts.netloc or "@" in text:
+        is_whole, address, port = False, None, None
+    if not is_whole or address is None or port is None:
         raise refused("listen", "must be an address and a port such as 127.0.0.1:8084, or unix:/path")
     if not address.is_loopback and not document.tls_terminated:
         raise refused("listen", "plain HTTP on a public address; put a TLS proxy in front and set tls_terminated = true")
@@ -213,5 +222,7 @@ def _path(text: str, file: Path, environment: Environment, setting: str) -> Path
 def _shape(text: str) -> str:
     """`Expected ..., got ... - at `$.accounts.main.origin`` as `accounts.main.origin: expected ...`."""
     message, _, place = text.partition(" - at `$.")
-    place = place.rstrip("`").replace("[...]", "") or "top level"
+    place = place.rstrip("`").replace("[...]", ".*") or "top level"
+    if place in _CHOICES:
+        message = f"must be one of {_CHOICES[place]}"
     return f"{place}: {message[:1].lower()}{message[1:]}"
