@@ -75,8 +75,6 @@ def create(path: Path, wanted: Wanted, now_s: int) -> tuple[Known, Secret]:
     if not wanted.name.strip() or len(wanted.name) > 80 or not wanted.name.isprintable():
         raise CredentialsRefused("name: must have 1 to 80 printable characters")
     identifier, text = new_credential(CredentialType.BROKER)
-    if not path.exists():
-        _first(path)
     expires_at_s = None if wanted.lifetime_s is None else now_s + wanted.lifetime_s
     solutions, businesses = _listed("solution", wanted.solutions), _listed("business", wanted.businesses)
     made = Known(identifier, wanted.name, wanted.account, solutions, businesses, b"", now_s, expires_at_s)
@@ -88,6 +86,8 @@ def create(path: Path, wanted: Wanted, now_s: int) -> tuple[Known, Secret]:
         made = msgspec.structs.replace(made, mac=mac_of(text, CredentialType.BROKER, _mac_key(document)))
         return (*document.credentials, made)
 
+    if not path.exists():
+        _first(path)
     _change(path, added)
     return made, Secret(text)
 
