@@ -22,7 +22,7 @@ REFUSED = {
     "accounts.main.prefetch: business_id must be": f'{MAIN}prefetch = [{{ solution = "1", businesses = [] }}]\n',
     "accounts.main.prefetch: solution_id must be": f'{MAIN}prefetch = [{{ solution = "x", businesses = ["1"] }}]\n',
     "accounts.main.prefetch_per_s: must be 0.1 to 1000": f"{MAIN}prefetch_per_s = 0\n",
-    "accounts: object contains unknown field `caller_token`": f'{MAIN}caller_token = "EAAGsecret"\n',
+    "accounts.*: object contains unknown field `caller_token`": f'{MAIN}caller_token = "EAAGsecret"\n',
     "listen: plain HTTP on a public address; put a TLS proxy in front": f'listen = "0.0.0.0:80"\n{MAIN}',
     "listen: plain HTTP on a public address": f'listen = "[::]:80"\n{MAIN}',
     "listen: must be an address and a port such as": f'listen = "broker.example:80"\n{MAIN}',
@@ -97,9 +97,9 @@ SPOILED = {
     "there is no caller token file": lambda path: path.unlink(),
     "open to others (mode 0644); run `chmod 600": lambda path: path.chmod(0o644),
     "is a symbolic link": lambda path: path.rename(path.with_name("t")) and path.symlink_to("t"),
-    "holds no caller token; it must be one line": lambda path: path.write_text("two words-of-secret\n"),
+    "holds no caller token; it must be one line": lambda path: path.write_text("two Xyzzy\n"),
     "holds no caller token": lambda path: path.write_text("\n"),
-    "it must be one line of printable ASCII": lambda path: path.write_text("EAAG\u00e9secret"),
+    "it must be one line of printable ASCII": lambda path: path.write_text("Xyzzy\u00e9"),
 }
 
 
@@ -108,7 +108,7 @@ def test_a_secret_is_taken_from_a_private_file_alone(tmp_path: Path, told: str) 
     """Attack 57: a caller token comes from a plain file of this user's alone; what is wrong is told without what stands in it."""
     secret, file = tmp_path / "main.token", tmp_path / "broker.toml"
     secret.touch(0o600)
-    secret.write_text("EAAGsecret")
+    secret.write_text("Xyzzy")
     file.write_text(MAIN, "utf-8")
     SPOILED[told](secret)
 
@@ -117,4 +117,4 @@ def test_a_secret_is_taken_from_a_private_file_alone(tmp_path: Path, told: str) 
 
     assert told in str(refused.value)
     assert str(refused.value).startswith(f"{secret}: ")
-    assert "secret" not in str(refused.value).replace("write the secret into it", "")
+    assert "Xyzzy" not in str(refused.value)

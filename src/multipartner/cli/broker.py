@@ -1,7 +1,6 @@
 """`multipartner broker`: the client behind the contract's own path, and the caller tokens that it takes."""
 
 import contextlib
-import http.client
 import ipaddress
 import os
 import socket
@@ -112,25 +111,25 @@ def _serve(configuration: "Configuration", where: dict[str, Any], address: str, 
     port = operations.getsockname()[1]
     names = ", ".join(sorted(configuration.upstreams))
     line = f"multipartner broker serves {address} for {names}; operations: http://127.0.0.1:{port}"
-    server.on_startup(partial(_announce_when_up, line, port))
+    server.on_startup(partial(_announce_when_up, line, where, port))
     server.serve(target_loader=partial(load, configuration.file.absolute(), operations, os.getpid()), wrap_loader=False)
 
 
-def _announce_when_up(line: str, port: int) -> None:
-    threading.Thread(target=_announce, args=(line, port), name="announce", daemon=True).start()
+def _announce_when_up(line: str, where: dict[str, Any], operations_port: int) -> None:
+    threading.Thread(target=_announce, args=(line, where, operations_port), name="announce", daemon=True).start()
 
 
-def _announce(line: str, port: int) -> None:
+def _announce(line: str, where: dict[str, Any], operations_port: int) -> None:
+    # Bare sockets, and nothing that could be importing something at the moment of a fork: the worker would inherit that lock.
+    family = socket.AF_UNIX if "uds" in where else socket.AF_INET6 if ":" in where["address"] else socket.AF_INET
+    public = str(where["uds"]) if "uds" in where else (where["address"], where["port"])
     while True:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        try:
-            connection.request("GET", "/healthz")
-            is_up = connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            is_up = False
-        finally:
-            connection.close()
-        if is_up:
-            print(line, flush=True)  # noqa: T201 - the CLI
-            return
+        with contextlib.suppress(OSError), socket.socket() as operations, socket.socket(family) as probe:
+            operations.settimeout(30)
+            operations.connect(("127.0.0.1", operations_port))
+            operations.sendall(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            probe.connect(public)
+            if b" 200 " in operations.recv(64):
+                break
         time.sleep(0.05)
+    print(line, flush=True)  # noqa: T201 - the CLI

@@ -1,5 +1,6 @@
 """The HTTP server, set up in the one way that all our services use."""
 
+import codecs
 from typing import Any, Final
 
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -18,6 +19,9 @@ BACKLOG: Final = 2048
 
 def http_server(where: dict[str, Any], workers: int, log_level: str, log_format: str) -> MPServer:
     """Make a server; `where` is `address` and `port`, or `uds` and `uds_permissions`."""
+    # Imported by whoever resolves a name. Were a thread of the parent at it while a worker is forked, the worker would wait
+    # for that import's lock at its own first name, for ever: seen.
+    codecs.lookup("idna")
     return MPServer(
         "multipartner",
         **where,
