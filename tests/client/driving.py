@@ -61,8 +61,7 @@ class Driven:
     def __init__(self, api: Api | None = None, policy: RefreshPolicy | None = None, retry: RetryPolicy | None = None) -> None:
         self.api = api or Api()
         self.boot, self.wall = 1000.0, EPOCH_S
-        self.uniform: Callable[[float, float], float] = middle
-        self.flow = Flow(policy or RefreshPolicy(), retry or RetryPolicy(), self.now, lambda low, high: self.uniform(low, high))
+        self.flow = Flow(policy or RefreshPolicy(), retry or RetryPolicy(), self.now, middle)
 
     @property
     def now(self) -> Moment:
@@ -109,7 +108,7 @@ class Driven:
                 self.pass_s(max(at - self.boot, 0.0))
 
 
-class Told(Exception):
+class Told(Exception):  # noqa: N818 - a verdict
     """A refusal that a caller was told."""
 
     def __init__(self, failure: Failure, retry_at: float) -> None:

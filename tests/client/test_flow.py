@@ -1,5 +1,7 @@
 """The provider's decisions, step by step, on a turned clock."""
 
+from itertools import pairwise
+
 import pytest
 
 from client.driving import ACCOUNT, BAD_CALLER, DENIED, FAULT, KEY, LIMITED, UNSHARED, Api, Driven, Told, granted, refused
@@ -84,7 +86,7 @@ def test_a_dead_tenant_is_asked_for_once_in_a_pause() -> None:
         asked_at += [driven.boot] if driven.api.calls[KEY] > calls else []
         driven.pass_s(1)
 
-    pauses = [round(after - before) for before, after in zip(asked_at, asked_at[1:], strict=False)]
+    pauses = [round(after - before) for before, after in pairwise(asked_at)]
     assert pauses[:5] == [30, 60, 120, 240, 480]
     assert set(pauses[5:]) == {900}
 
@@ -122,7 +124,7 @@ def test_a_refused_permission_leaves_the_token_to_the_resource_server() -> None:
 
 
 def test_too_many_calls_close_the_gate_for_the_whole_app_and_for_nobody_longer_than_said() -> None:
-    """After a 429 with Retry-After no key of the app is asked for before that time, and callers who cannot wait are told at once."""
+    """After a 429 no key of the app is asked for before the time that it tells, and callers who cannot wait are told at once."""
     driven = Driven(Api(answer=lambda _key, _wall: refused(429, 4, transient=True, retry_after="60")))
     with pytest.raises(Told):
         driven.get()
@@ -137,7 +139,7 @@ def test_too_many_calls_close_the_gate_for_the_whole_app_and_for_nobody_longer_t
 
 def test_a_business_that_used_up_its_quota_holds_nobody_else_back() -> None:
     """A limit that the headers give to one business pauses that business alone."""
-    usage = '{"%s":[{"call_count":100,"estimated_time_to_regain_access":2}]}' % KEY.business_id
+    usage = f'{{"{KEY.business_id}":[{{"call_count":100,"estimated_time_to_regain_access":2}}]}}'
     limited = refused(429, 4, x_app_usage='{"call_count":10}', x_business_use_case_usage=usage)
     driven = Driven(Api(answer=lambda key, wall: limited if key == KEY else granted("t", wall + 3600)))
 
@@ -155,7 +157,7 @@ def test_background_refreshes_slow_down_before_the_quota_is_used_up(percent: int
     for key in keys:
         driven.get(key)
     driven.pass_s(2900)
-    usage = {"x-app-usage": '{"call_count":%d}' % percent}
+    usage = {"x-app-usage": f'{{"call_count":{percent}}}'}
     driven.api.answer = lambda _key, wall: granted("t", wall + 3600, **usage)
     assert driven.get() == "t"
 
@@ -174,7 +176,7 @@ def test_a_rejected_caller_token_stops_all_fetches_but_rare_probes() -> None:
         probes += [driven.boot] if sum(driven.api.calls.values()) > before else []
         driven.pass_s(1)
     assert len(probes) < 20
-    assert all(after - before >= 29 for before, after in zip(probes, probes[1:], strict=False))
+    assert all(after - before >= 29 for before, after in pairwise(probes))
 
     driven.api.answer = None
     driven.pass_s(601)
@@ -194,7 +196,7 @@ def test_who_waits_has_a_failed_call_tried_again_and_the_failure_is_shared() -> 
 
 
 def test_retries_stay_within_their_budget() -> None:
-    """With the API down, retries are spent from a budget: after it a thousand tenants make a thousand calls, not four thousand."""
+    """With the API down retries are spent from a budget: then a thousand tenants make a thousand calls, not four thousand."""
     driven = Driven(Api(answer=lambda _key, _wall: FAULT), retry=RetryPolicy(budget=500))
     for number in range(1000):
         with pytest.raises((Told, TimeoutError)):
@@ -279,7 +281,7 @@ def test_a_machine_that_stood_still_learns_of_it() -> None:
 
 
 def test_a_longer_life_can_be_asked_for() -> None:
-    """With `min_ttl_s` a token that would end too soon is fetched anew; what no token can do is said at once, and not tried often."""
+    """With `min_ttl_s` a token that ends too soon is fetched anew; what no token can do is said at once, and seldom tried."""
     driven = Driven()
     driven.get()
     driven.pass_s(1800)
@@ -291,7 +293,7 @@ def test_a_longer_life_can_be_asked_for() -> None:
 
 class TestRejected:
     def test_a_rejected_token_is_fetched_anew_once(self) -> None:
-        """Compare and invalidate: the refusal of the current token brings a new one; late news of the old one changes nothing."""
+        """Compare and invalidate: refusal of the current token brings a new one, late news of the old one changes nothing."""
         driven = Driven()
         driven.get()
         driven.pass_s(10)

@@ -255,6 +255,10 @@ def test_a_token_prints_and_leaves_nothing(world: World) -> None:
             leave(token)
 
 
+def _failing(_name: str, _key: TokenKey | None) -> None:
+    raise RuntimeError("a hook's own fault")
+
+
 def test_what_happens_is_told_to_hooks_and_a_hook_that_fails_harms_nobody(world: World) -> None:
     """Hooks hear of misses, refreshes, refusals and degraded service by fixed names."""
     world.provider = TokenProvider(
@@ -262,7 +266,7 @@ def test_what_happens_is_told_to_hooks_and_a_hook_that_fails_harms_nobody(world:
         OPTIONS,
         transport=world.transport,
         clock=world.clock,
-        hooks=[lambda _name, _key: 1 / 0, lambda name, _: world.events.append(name)],
+        hooks=[_failing, lambda name, _: world.events.append(name)],
     )
     world.provider.get(KEY)
     world.clock.turn(3000)

@@ -18,9 +18,10 @@ SENTENCES = {
     "partnering": "what changes the facts, each change with its event in one transaction; world files",
     "web": "HTTP: guard, routes, OAuth endpoints, `/docs`, logs, metrics",
     "verify": "for resource servers: is this token good for this WABA",
+    "client": "keeps granular tokens fresh: one flow, threads that fetch, a sealed store; needs nothing of the server",
     "worlds": "the bundled demo world, a file",
     "settings": "the environment is read here",
-    "keyfile": "the master key's file",
+    "keyfile": "a file of keys: the master key's, the token store's",
 }
 
 

@@ -11,7 +11,7 @@ from multipartner.client.fetching import Briefing, Fetcher
 from multipartner.client.flights import Again, Fetched, Flight, FlightQueue
 from multipartner.client.flow import Flow
 from multipartner.client.keys import Account, TokenKey
-from multipartner.client.policy import ExpiryAbsurd, plan, share_of
+from multipartner.client.policy import ExpiryAbsurd, life_of, plan, share_of
 from multipartner.client.ports import Moment, Ports, Stored, StoreUnavailable
 from multipartner.client.tokens import NEVER
 
@@ -180,11 +180,12 @@ class Crew:
 
     def _kept(self, key: TokenKey, fetched: Fetched, generation: int) -> Stored:
         """Plan as landing will, for the other processes: by the API's clock."""
-        t0_s = self.flow.clock.at(fetched.sent.boot)
+        flow, t0_s = self.flow, self.flow.clock.at(fetched.sent.boot)
         try:
-            planned = plan(self.flow.policy, share_of(key, generation, self.flow.salt), fetched.expires_at_s, t0_s)
+            life_s = life_of(fetched.expires_at_s, t0_s)
         except ExpiryAbsurd:
             return Stored(fetched.text, fetched.expires_at_s, int(t0_s), generation)
+        planned = plan(flow.policy, share_of(key, generation, flow.salt), life_s, flow.horizon_s)
         return Stored(fetched.text, fetched.expires_at_s, int(t0_s + planned.refresh_s), generation)
 
     def _hear(self) -> None:

@@ -18,7 +18,7 @@ from multipartner.client.policy import RefreshPolicy
 from multipartner.client.ports import Moment
 from multipartner.client.server_clock import ServerClock
 from multipartner.client.table import KeyState, Table
-from multipartner.client.tokens import NEVER, AccessToken
+from multipartner.client.tokens import IN_USE, NEVER, AccessToken
 
 YOUNG_S: Final = 5.0
 """Replicas of a resource server may not know a token yet that is younger than this."""
@@ -70,6 +70,8 @@ class Flow:
         self.breaker = Breaker(retry, uniform)
         self.budget = Budget(retry.budget)
         self.health = Health(uniform)
+        self.horizon_s = 0.0
+        """The longest life (seconds) that the API gives of late."""
         self.sweeps = False
         """Whether tokens that are used are fetched anew in time even when nobody asks."""
         self.settled: list[Flight] = []
@@ -89,7 +91,7 @@ class Flow:
         if token is not None and now >= token.refresh_at:
             token = self._of_two(key, token)
         if token is not None and now + min_ttl_s < token.until:
-            token.used = True
+            token.used = IN_USE
             return self._serve(key, token, now) if now >= token.refresh_at else Serve(token)
         return self._wait(key, token, now, deadline)
 
@@ -199,7 +201,9 @@ class Flow:
         self.table.tidy(now)
         # Every token is looked at within thirty seconds.
         for key in list(self.table.turn(1 + int(len(self.table.tokens) * min(passed_s / 30.0, 1.0)))):
-            token = self.table.tokens[key]
+            token = self.table.tokens.get(key)
+            if token is None:
+                continue  # a key that was dropped and came back stands in the ring twice for a while
             if now >= token.until:
                 self.table.drop(key)
             elif self.sweeps and token.used and now >= token.refresh_at:

@@ -6,9 +6,9 @@ from multipartner.client.failures import Failure, Kind
 from multipartner.client.flights import Adopted, Again, Elsewhere, Failed, Fetched, Flight, Outcome
 from multipartner.client.gates import jittered
 from multipartner.client.keys import TokenKey
-from multipartner.client.policy import ExpiryAbsurd, plan, share_of
+from multipartner.client.policy import ExpiryAbsurd, life_of, plan, share_of
 from multipartner.client.table import KeyState
-from multipartner.client.tokens import AccessToken
+from multipartner.client.tokens import IN_USE, NEVER, AccessToken
 
 if TYPE_CHECKING:
     from multipartner.client.flow import Flow
@@ -18,6 +18,8 @@ _OVERLAP_S: Final = 60.0
 _DEFINITE_S: Final = 2.0
 _ABSURD_PAUSE_S: Final = 60.0
 _ELSEWHERE_S: Final = 2.0
+_FORGETTING: Final = 0.999
+"""Of an issuer's longest life half is forgotten in seven hundred fetches: it may have been set to another one."""
 
 
 def land(flow: "Flow", flight: Flight, outcome: Outcome, now: float) -> None:
@@ -66,7 +68,7 @@ def _brought(flow: "Flow", flight: Flight, state: KeyState, outcome: Fetched | A
         _keep(flow, state, before, now)
         token = before
     else:
-        token.used = flight.is_awaited
+        token.used = IN_USE if flight.is_awaited or before is None else max(before.used - 1, 0)
         state.generation = generation
         if before is not None and now < before.until:
             state.previous, state.previous_until = before, now + _OVERLAP_S
@@ -78,11 +80,14 @@ def _planned(flow: "Flow", key: TokenKey, outcome: Fetched | Adopted, generation
     if isinstance(outcome, Adopted):
         # The one who fetched it chose when; the same hash would choose the same, but for a clock that is not quite the same.
         t0_s = flow.clock.at(now)
-        planned = plan(flow.policy, 0.0, outcome.expires_at_s, t0_s)
+        planned = plan(flow.policy, 0.0, life_of(outcome.expires_at_s, t0_s))
         refresh_at = flow.clock.boot_of(outcome.refresh_at_s)
         return AccessToken(outcome.text, outcome.expires_at_s, generation, now, refresh_at, now + planned.until_s)
     sent = outcome.sent.boot
-    planned = plan(flow.policy, share_of(key, generation, flow.salt), outcome.expires_at_s, flow.clock.at(sent))
+    life_s = life_of(outcome.expires_at_s, flow.clock.at(sent))
+    if life_s < NEVER:
+        flow.horizon_s = max(life_s, flow.horizon_s * _FORGETTING)
+    planned = plan(flow.policy, share_of(key, generation, flow.salt), life_s, flow.horizon_s)
     refresh_at, until = sent + planned.refresh_s, sent + planned.until_s
     return AccessToken(outcome.text, outcome.expires_at_s, generation, now, refresh_at, until)
 

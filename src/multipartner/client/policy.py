@@ -3,11 +3,19 @@
 With `t0` the API's time when the call began, `L` = `expires_at` - `t0`, and `u` in [0, 1) a hash of key and generation, the same
 in every process:
 
-    refresh   t0 + L * (0.60 + 0.20 * u), but no later than `must`
+    refresh   t0 + L * (0.51 + 0.19 * u), but no later than `must`; see below where lives differ
     must      expiry - min(60 s, 0.20 * L)       from here the first caller of a refresh waits up to 50 ms for it
     until     expiry - min(15 s, 0.10 * L)       from here the token is not handed out
 
-A fraction works for five minutes and for sixty days. The hash spreads what was fetched together, and needs no agreement.
+A fraction works for five minutes and for sixty days. The hash spreads what was fetched together, and needs no agreement. The band
+begins just past the half, where an issuer of half-life windows has a newer token, and ends where an outage still finds some life.
+
+Such an issuer, this project's service is one, hands out the token of a window: what is fetched late in it lives shorter. What has
+to be left at the refresh is then a fraction of the longest life `H` that the issuer gives of late, not of this one:
+
+    refresh   exp - H * (0.49 - 0.19 * u), but no earlier than t0 + 0.30 * L
+
+which is the first formula where all lives are equal.
 """
 
 import hashlib
@@ -19,13 +27,14 @@ from multipartner.client.keys import TokenKey
 
 _MILLISECONDS: Final = 100_000_000_000
 _LONGEST_S: Final = 400 * 86_400
+_SOONEST: Final = 0.30
 
 
 class RefreshPolicy(msgspec.Struct, frozen=True):
     """Fractions of the lifetime, and seconds. Raises ValueError for what could hand out dead tokens or fetch without an end."""
 
-    earliest: float = 0.60
-    latest: float = 0.80
+    earliest: float = 0.51
+    latest: float = 0.70
     must_s: float = 60.0
     must_share: float = 0.20
     margin_s: float = 15.0
@@ -57,19 +66,26 @@ class ExpiryAbsurd(Exception):  # noqa: N818 - a verdict
     """`expires_at` is in the past or in milliseconds; the text says which."""
 
 
-def plan(policy: RefreshPolicy, share: float, expires_at_s: int, t0_s: float) -> Plan:
-    """Plan a token's life. `t0_s` is Unix time by the API's clock; `share` is `u`. Raises ExpiryAbsurd."""
-    width = policy.earliest + (policy.latest - policy.earliest) * share
+def life_of(expires_at_s: int, t0_s: float) -> float:
+    """Return a token's life in seconds, infinite for one that does not expire. Raises ExpiryAbsurd."""
     if expires_at_s == 0:
-        return Plan(policy.unknown_s * width, float("inf"), float("inf"))
+        return float("inf")
     if expires_at_s >= _MILLISECONDS:
         raise ExpiryAbsurd("expires_at looks like milliseconds")
-    life_s = expires_at_s - t0_s
-    if life_s <= 0:
+    if expires_at_s <= t0_s:
         raise ExpiryAbsurd("expires_at is in the past")
+    return expires_at_s - t0_s
+
+
+def plan(policy: RefreshPolicy, share: float, life_s: float, horizon_s: float = 0.0) -> Plan:
+    """Plan a token's life of `life_s`; `share` is `u`, `horizon_s` the longest life that the issuer gives of late."""
+    width = policy.earliest + (policy.latest - policy.earliest) * share
+    if life_s == float("inf"):
+        return Plan(policy.unknown_s * width, life_s, life_s)
     must_s = life_s - min(policy.must_s, policy.must_share * life_s)
     until_s = life_s - min(policy.margin_s, policy.margin_share * life_s)
-    refresh_s = min(min(life_s, _LONGEST_S) * width, must_s, policy.max_age_s * (0.9 + 0.1 * share))
+    left_s = (1 - width) * min(max(horizon_s, life_s), _LONGEST_S)
+    refresh_s = min(max(life_s - left_s, _SOONEST * life_s), must_s, policy.max_age_s * (0.9 + 0.1 * share))
     return Plan(refresh_s, must_s, until_s)
 
 

@@ -25,7 +25,7 @@ from multipartner.client.keys import Account, TokenKey
 from multipartner.client.policy import RefreshPolicy
 from multipartner.client.ports import Clock, Moment, Ports, TokenStore, Transport
 from multipartner.client.telling import Explanation, Health, explained, health_of
-from multipartner.client.tokens import AccessToken
+from multipartner.client.tokens import IN_USE, AccessToken
 from multipartner.client.transport import HttpTransport
 
 T = TypeVar("T")
@@ -85,10 +85,11 @@ class TokenProvider:
         try:
             token = self._tokens[key]
         except KeyError:
-            return self._get(key, min_ttl_s, timeout_s)
-        if self._boot() < token.refresh_at and not min_ttl_s:
-            token.used = True
-            return token
+            pass
+        else:
+            if self._boot() < token.refresh_at and not min_ttl_s:
+                token.used = IN_USE
+                return token
         return self._get(key, min_ttl_s, timeout_s)
 
     async def aget(self, key: TokenKey, *, min_ttl_s: float = 0.0, timeout_s: float = _DEFAULT_TIMEOUT_S) -> AccessToken:
@@ -96,10 +97,11 @@ class TokenProvider:
         try:
             token = self._tokens[key]
         except KeyError:
-            return await self._aget(key, min_ttl_s, timeout_s)
-        if self._boot() < token.refresh_at and not min_ttl_s:
-            token.used = True
-            return token
+            pass
+        else:
+            if self._boot() < token.refresh_at and not min_ttl_s:
+                token.used = IN_USE
+                return token
         return await self._aget(key, min_ttl_s, timeout_s)
 
     def _get(self, key: TokenKey, min_ttl_s: float, timeout_s: float) -> AccessToken:

@@ -1,7 +1,7 @@
 """The store's file as the system sees it: this user's alone, a plain file in a folder of this user's alone, or not used at all.
 
-No descriptor of the database is opened and closed here: closing one would let go of every lock that this process holds on the file
-through SQLite (POSIX advisory locks belong to process and file, not to a descriptor).
+No descriptor of the database is opened and closed here: closing one would let go of every lock that this process holds on the
+file through SQLite (POSIX advisory locks belong to process and file, not to a descriptor).
 """
 
 import os

@@ -53,7 +53,7 @@ def rotate_keyring(path: Path) -> str:
 
 
 def drop_key(path: Path, key_id: str) -> None:
-    """Take an old key out of the file; `KeyUse` says from when on nothing needs it. Raises KeyFileError for the one that seals."""
+    """Take an old key out of the file; `KeyUse` says from when on nothing needs it. Raises KeyFileError for the first."""
 
     def without(keys: list[bytes]) -> list[bytes]:
         ids = [key_id_of(key).hex() for key in keys]

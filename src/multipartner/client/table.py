@@ -112,13 +112,13 @@ class Table:
                 del self.states[key]
 
     def _evict(self) -> None:
-        for _ in range(2 * len(self._ring) + 1):
+        for _ in range(4 * len(self._ring) + 1):
             key = self._ring.popleft()
             token = self.tokens.get(key)
             if token is None:
                 continue
             if token.used:
-                token.used = False
+                token.used -= 1
                 self._ring.append(key)
                 continue
             del self.tokens[key]

@@ -5,6 +5,8 @@ from typing import Final
 from multipartner.client.keys import Secret, TokenKey, fingerprint
 
 NEVER: Final = float("inf")
+IN_USE: Final = 3
+"""For so many lives more a used token is fetched anew though nobody asks; so often it is passed over when room is made."""
 
 
 class AccessToken:
@@ -25,7 +27,7 @@ class AccessToken:
         self.fetched_at = fetched_at
         self.refresh_at = refresh_at
         self.until = until
-        self.used = True
+        self.used = IN_USE
 
     def reveal(self) -> str:
         """Return the text; callers are few and easy to list."""
