@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import http.server
 import json
-
 import re
 import signal
 import socket
@@ -46,6 +45,7 @@ class Folder:
     path: Path
     settings: dict[str, object] = field(default_factory=dict)
     accounts: dict[str, dict[str, object]] = field(default_factory=dict)
+    store: dict[str, object] | None = None
 
     def account(self, name: str, origin: str, app: App, **more: object) -> None:
         token = self.path / f"{name}.token"
@@ -58,6 +58,8 @@ class Folder:
         """Write the configuration file, as it is now."""
         file = self.path / "broker.toml"
         lines = [f"{name} = {_toml(value)}" for name, value in self.settings.items()]
+        if self.store is not None:
+            lines += ["[store]", *(f"{key} = {_toml(value)}" for key, value in self.store.items())]
         for name, account in self.accounts.items():
             lines += [f"[accounts.{name}]", *(f"{key} = {_toml(value)}" for key, value in account.items())]
         file.write_text("\n".join(lines), "utf-8")

@@ -20,6 +20,7 @@ from serving import children_of, eventually, get, lives
 __all__ = ["foreign_warnings", "running"]
 
 APP = App("5372200989284704", "Owner", "owner", "", "EAAG-canary-of-the-account")
+TENANT = ("--solution", "8249170987505988", "--business", "2991847208473997")
 TARGET = "/v23.0/8249170987505988/access_token?business_id=2991847208473997"
 OTHER = "/v23.0/8249170987505988/access_token?business_id=577542300013003"
 
@@ -164,7 +165,7 @@ def test_a_stop_is_orderly(folder: Folder) -> None:
 
 
 def test_a_killed_worker_is_replaced_and_a_killed_broker_leaves_nothing(folder: Folder) -> None:
-    """kill -9 of the worker: another one answers. kill -9 of the broker: its worker goes too, and a new broker starts in its place."""
+    """Kill -9 of the worker: another one answers. kill -9 of the broker: its worker goes too, and a new broker starts in its place."""
     with upstream(lambda _: granted("t")) as api:
         folder.account("main", api.url, APP)
         token = folder.credential()
@@ -178,6 +179,54 @@ def test_a_killed_worker_is_replaced_and_a_killed_broker_leaves_nothing(folder: 
             assert eventually(lambda: not any(lives(pid) for pid in workers))
         with brokering(folder) as broker:
             assert broker.ask(token, TARGET).status == 200
+
+
+def test_a_killed_broker_keeps_its_tokens(folder: Folder) -> None:
+    """Kill -9, upstream down, a new broker: with a store what was fetched is served on, and nothing in clear lies in its folder."""
+    is_up = True
+    with upstream(lambda _: granted("canary-granted") if is_up else None) as api:
+        folder.account("main", api.url, APP)
+        folder.store = {}
+        token = folder.credential()
+        with brokering(folder) as broker:
+            assert broker.ask(token, TARGET).status == 200
+            broker.kill()
+        is_up = False
+        with brokering(folder) as broker:
+            again, other = broker.ask(token, TARGET), broker.ask(token, OTHER)
+        shown = run("token", "get", "--store", str(folder.config), *TENANT)
+        missing = run("token", "get", "--store", str(folder.config), *TENANT[:3], "577542300013003")
+
+    assert (again.status, again.json["access_token"], other.status) == (200, "canary-granted", 500)
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "canary-granted\n", "")
+    assert (missing.returncode, missing.stdout, missing.stderr.count("\n")) == (10, "", 1)
+    assert not [path for path in folder.path.rglob("*") if path.is_file() and b"canary-granted" in path.read_bytes()]
+
+
+def test_brokers_on_one_store_fetch_once(folder: Folder) -> None:
+    """Two brokers of one host with one store: the second hands out what the first one fetched, without a call."""
+    with upstream(lambda _: granted("t")) as api:
+        folder.account("main", api.url, APP)
+        folder.store = {}
+        token = folder.credential()
+        with brokering(folder) as first, brokering(folder) as second:
+            assert [broker.ask(token, TARGET).status for broker in (first, second)] == [200, 200]
+
+    assert api.asked == [TARGET]
+
+
+def test_a_store_that_others_may_read_stops_the_start(folder: Folder) -> None:
+    """The start is refused in one line that says how to mend it; nothing is served without the store that was asked for."""
+    folder.account("main", "https://graph.example", APP)
+    folder.store = {"file": "open/tokens.db"}
+    folder.credential()
+    (folder.path / "open").mkdir()
+    (folder.path / "open").chmod(0o755)
+
+    refused = run("broker", "--config", str(folder.config))
+
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert "chmod 700" in refused.stderr
 
 
 def test_a_unix_socket_is_this_users_alone(folder: Folder, tmp_path: Path) -> None:

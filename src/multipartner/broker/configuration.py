@@ -43,6 +43,18 @@ class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prefetch_per_s: float = 20.0
 
 
+class _Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    file: str = "tokens/tokens.db"
+    key_file: str = "token-store.keys"
+
+
+class StoreFiles(msgspec.Struct, frozen=True):
+    """Where tokens outlive the broker: the sealed store, and the key that opens it."""
+
+    file: Path
+    key_file: Path
+
+
 class Listen(msgspec.Struct, frozen=True):
     """Where the broker answers: a host and port, or the path of a unix socket."""
 
@@ -58,6 +70,7 @@ class Listen(msgspec.Struct, frozen=True):
 
 class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accounts: dict[str, Upstream]
+    store: _Store | None = None
     listen: str = "127.0.0.1:8084"
     operations_port: int = 8085
     credentials_file: str = "broker-credentials.json"
@@ -77,6 +90,7 @@ class Configuration(msgspec.Struct, frozen=True):
     listen: Listen
     operations_port: int
     credentials_file: Path
+    store: StoreFiles | None
     accept_query_token: bool
     wait_s: float
     log_level: Literal["debug", "info", "warning", "error"]
@@ -115,6 +129,7 @@ def read(file: Path, environment: Environment) -> Configuration:
         listen,
         document.operations_port,
         _path(document.credentials_file, file, environment, "credentials_file"),
+        None if document.store is None else _store(document.store, file, environment),
         document.accept_query_token,
         document.wait_s,
         document.log_level,
@@ -207,6 +222,12 @@ def _listen(document: _Document, refused: Refused) -> Listen:
     if not address.is_loopback and not document.tls_terminated:
         raise refused("listen", "plain HTTP on a public address; put a TLS proxy in front and set tls_terminated = true")
     return Listen(str(address), port)
+
+
+def _store(store: _Store, file: Path, environment: Environment) -> StoreFiles:
+    return StoreFiles(
+        _path(store.file, file, environment, "store.file"), _path(store.key_file, file, environment, "store.key_file")
+    )
 
 
 def _path(text: str, file: Path, environment: Environment, setting: str) -> Path:

@@ -20,6 +20,7 @@ Tell = Callable[[str, str, Mapping[str, object]], None]
 _LOUD: Final = {
     "credential_rejected": "error",
     "store_unavailable": "error",
+    "store_row_unopened": "error",
     "gate_closed": "warning",
     "poisoned": "warning",
     "purged": "warning",

@@ -46,16 +46,28 @@ def told() -> Iterator[None]:
     """What the broker refuses is one line on stderr, and ends with 2."""
     from multipartner.broker.configuration import ConfigurationRefused  # noqa: PLC0415 - not for --help
     from multipartner.broker.credentials import CredentialsRefused  # noqa: PLC0415 - as above
+    from multipartner.client.ports import StoreUnavailable  # noqa: PLC0415 - as above
 
     try:
         yield
-    except (ConfigurationRefused, CredentialsRefused, PortTaken, SocketTaken) as error:
+    except (ConfigurationRefused, CredentialsRefused, StoreUnavailable, PortTaken, SocketTaken) as error:
         raise fail(str(error)) from None
+
+
+def account_named(configuration: "Configuration", name: str | None) -> str:
+    """Return the account that an option means; without one the only account there is."""
+    names = sorted(configuration.upstreams)
+    if name is None and len(names) == 1:
+        return names[0]
+    if name not in names:
+        raise fail(f"--account: must name one of {', '.join(names)}")
+    return name
 
 
 def run(config: Path) -> None:
     """Check everything, then serve. Raises ConfigurationRefused, CredentialsRefused, PortTaken, SocketTaken."""
     from multipartner.broker.configuration import read  # noqa: PLC0415 - not for --help
+    from multipartner.broker.keeping import check_store  # noqa: PLC0415 - as above
 
     configuration = read(config, os.environ)
     # Whatever is made from here on, sockets included, is this user's alone from its first moment.
@@ -64,6 +76,7 @@ def run(config: Path) -> None:
         where, address = _taken(configuration, held)
         operations = held.enter_context(listen_on_loopback(configuration.operations_port, in_worker=True))
         _check_no_loop(configuration, address)
+        check_store(configuration)
         _serve(configuration, where, address, operations)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from multipartner.cli.broker import DEFAULT_CONFIG, Config, told
-from multipartner.cli.calling import fail, noun, table, when
+from multipartner.cli.broker import DEFAULT_CONFIG, Config, account_named, told
+from multipartner.cli.calling import noun, table, when
 
 if TYPE_CHECKING:
     from multipartner.broker.configuration import Configuration
@@ -54,7 +54,7 @@ def create(  # noqa: PLR0913 - its options
 
     with told():
         configuration = _configuration(config)
-        wanted = Wanted(name, _account(configuration, account), solution, business, lifetime_s)
+        wanted = Wanted(name, account_named(configuration, account), solution, business, lifetime_s)
         made, text = create_(configuration.credentials_file, wanted, int(time.time()))
     lives = "never expires" if made.expires_at_s is None else f"expires {when(made.expires_at_s)}"
     reach = f"solutions {' '.join(made.solutions)}, businesses {' '.join(made.businesses)}"
@@ -97,15 +97,6 @@ def _configuration(config: "Config") -> "Configuration":
     from multipartner.broker.configuration import read  # noqa: PLC0415 - not for --help
 
     return read(config, os.environ)
-
-
-def _account(configuration: "Configuration", name: str | None) -> str:
-    names = sorted(configuration.upstreams)
-    if name is None and len(names) == 1:
-        return names[0]
-    if name not in names:
-        raise fail(f"--account: must name one of {', '.join(names)}")
-    return name
 
 
 def _tell(facts: object, text: str, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from multipartner.broker.configuration import Configuration, account_of, read
 from multipartner.broker.credentials import Credentials
+from multipartner.broker.keeping import provider_of
 from multipartner.broker.readings import Readings
 from multipartner.broker.service import Broker, Surroundings
 from multipartner.broker.upstreams import Hook, Upstreams
@@ -32,11 +33,6 @@ def load(file: Path, listener: socket.socket, parent: int) -> App:
     return Worker(running.close, running.broker, parent)
 
 
-def make_provider(account: Account, hook: Hook) -> TokenProvider:
-    """Make an account's provider."""
-    return TokenProvider(account, hooks=(hook,))
-
-
 class Running:
     """One broker. `listener` is the operators' port, listening already."""
 
@@ -45,7 +41,7 @@ class Running:
         self._log = logger(configuration.log_level, configuration.log_format)
         request_log = RequestLog(self._log)
         accounts = {name: account_of(configuration, name, os.environ) for name in configuration.upstreams}
-        self._upstreams = Upstreams(accounts, make_provider, self._tell, SystemClock.boot)
+        self._upstreams = Upstreams(accounts, self._provider, self._tell, SystemClock.boot)
         credentials = Credentials(configuration.credentials_file)
         surroundings = Surroundings(self._live, request_log.error, configuration.wait_s, configuration.accept_query_token)
         observer = Observer(request_log.seen, configuration.log_successes_per_s)
@@ -74,6 +70,9 @@ class Running:
                 self._log.info("stopped")
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    def _provider(self, account: Account, hook: Hook) -> TokenProvider:
+        return provider_of(account, self._configuration.store, hook)
 
     def _tell(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         getattr(self._log, level)(event, **fields)

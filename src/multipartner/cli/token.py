@@ -2,8 +2,10 @@
 
 import datetime as dt
 import json
+import math
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -20,6 +22,11 @@ _Broker = Annotated[
     str | None, typer.Option(metavar="URL|unix:PATH", help="Ask a broker: its address or its unix socket.", show_default=False)
 ]
 _Origin = Annotated[str | None, typer.Option(metavar="URL", help="Ask the service or the API itself.", show_default=False)]
+_Store = Annotated[
+    Path | None,
+    typer.Option(metavar="CONFIG", help="Look into a broker's store, by the broker's configuration.", show_default=False),
+]
+_Account = Annotated[str | None, typer.Option(help="With --store: the account; default: the only one.", show_default=False)]
 _App = Annotated[str | None, typer.Option(help="With --origin: id of the app that asks.", show_default=False)]
 _TokenFile = Annotated[Path | None, typer.Option(help="File (0600) with the caller token.", show_default=False)]
 _TokenVariable = Annotated[
@@ -46,6 +53,11 @@ EXIT_CODES: Final = {
 }
 """Exit code by the client's class of error; 2 for what is wrong with the call itself."""
 
+NOT_STORED: Final = 10
+"""Exit code when the store has no token that lives long enough."""
+
+_MARGIN_S: Final = 15.0
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -59,6 +71,8 @@ def get(  # noqa: PLR0913 - its options
     broker: _Broker = None,
     origin: _Origin = None,
     app: _App = None,
+    store: _Store = None,
+    account: _Account = None,
     token_file: _TokenFile = None,
     token_variable: _TokenVariable = None,
     token_stdin: _TokenStdin = False,
@@ -69,24 +83,54 @@ def get(  # noqa: PLR0913 - its options
     as_json: _Json = False,
 ) -> None:
     """Print a granular token, and nothing else, on stdout. The caller token is never an argument: those are seen by others."""
-    if (broker is None) == (origin is None):
-        raise fail("name where to ask, and once: --broker URL|unix:PATH, or --origin URL with --app ID")
+    if sum(way is not None for way in (broker, origin, store)) != 1:
+        raise fail("name where to ask, and once: --broker URL|unix:PATH, --origin URL with --app ID, or --store CONFIG")
+    if store is not None:
+        given = (app, token_file, token_variable, app_secret_file)
+        if token_stdin or any(one is not None for one in given):
+            raise fail("--store takes caller token, app and secret from the broker's configuration; leave them out")
+        _print(*_stored(store, account, (solution, business), min_ttl_s), "store", as_json=as_json)
+        return
+    if account is not None:
+        raise fail("--account goes with --store")
     if (origin is None) != (app is None):
         raise fail("--app ID goes with --origin, and --origin needs it")
     caller = _caller_token(token_file, token_variable, from_stdin=token_stdin)
     secret = None if app_secret_file is None else _secret_in(app_secret_file, "app secret")
     try:
-        account, transport = _way(broker, origin, app, caller, api_version, secret)
-        key = account.key(solution, business)
+        asking, transport = _way(broker, origin, app, caller, api_version, secret)
+        key = asking.key(solution, business)
     except ValueError as error:
         raise fail(str(error)) from None
-    token = _fetched(account, transport, (key.solution_id, key.business_id), min_ttl_s, timeout_s)
-    if as_json:
-        came_from = "broker" if broker is not None else "origin"
-        told = {"access_token": token.reveal(), "expires_at": token.expires_at_s, "fetched_from": came_from}
-        typer.echo(json.dumps(told))
-    else:
-        typer.echo(token.reveal())
+    token = _fetched(asking, transport, (key.solution_id, key.business_id), min_ttl_s, timeout_s)
+    _print(token.reveal(), token.expires_at_s, "origin" if broker is None else "broker", as_json=as_json)
+
+
+def _print(text: str, expires_at_s: int, fetched_from: str, *, as_json: bool) -> None:
+    told = {"access_token": text, "expires_at": expires_at_s, "fetched_from": fetched_from}
+    typer.echo(json.dumps(told) if as_json else text)
+
+
+def _stored(config: Path, name: str | None, tenant: tuple[str, str], min_ttl_s: float) -> tuple[str, int]:
+    """Read a token and its expiry (Unix seconds, 0: never) from a broker's store; nothing is fetched."""
+    from multipartner.broker.configuration import account_of, read  # noqa: PLC0415 - not for --help
+    from multipartner.broker.keeping import store_of  # noqa: PLC0415 - as above
+    from multipartner.cli.broker import account_named, told  # noqa: PLC0415 - as above
+
+    with told():
+        configuration = read(config, os.environ)
+        key_of = account_of(configuration, account_named(configuration, name), os.environ).key
+        store = store_of(configuration)
+        try:
+            stored = store.load(key_of(*tenant), int(time.time()))
+        except ValueError as error:
+            raise fail(str(error)) from None
+        finally:
+            store.close()
+    left_s = 0.0 if stored is None else stored.expires_at_s - time.time() if stored.expires_at_s else math.inf
+    if stored is None or left_s <= max(min_ttl_s, _MARGIN_S):
+        raise fail(f"the store has no token for business {tenant[1]} that lives long enough", NOT_STORED)
+    return stored.text, stored.expires_at_s
 
 
 def _caller_token(file: Path | None, variable: str | None, *, from_stdin: bool) -> "Secret":
