@@ -1,3 +1,4 @@
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,5 @@ from broker.inprocess import InProcess
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[InProcess]:
-    broker = InProcess(tmp_path)
-    yield broker
-    broker.upstreams.close()
+    with contextlib.closing(InProcess(tmp_path)) as broker:
+        yield broker

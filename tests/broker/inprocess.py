@@ -1,7 +1,7 @@
 """A broker called as an ASGI application, over real providers with a scripted API and a turned clock."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003 - as the other modules do
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,9 @@ class InProcess:
         around = Surroundings(_no_lifespan, self.errors.append, wait_s, accept_query_token, self.now)
         self.broker = Broker(self.upstreams, self.credentials, Observer(self.seen.append, 0), around, ("v25.0", "v99.0"))
         self.readings = Readings(self.broker, self.upstreams, self.credentials)
+
+    def close(self) -> None:
+        self.upstreams.close()
 
     def now(self) -> Instant:
         return Instant(int(self.clock.wall()), int(self.clock.boot() * 10**9))

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ def _wrong_secret(token: str) -> str:
     return _with_checksum(f"{prefix}_{identifier}_{'1' if secret[0] != '1' else '2'}{secret[1:]}")
 
 
-WRONG = {
+WRONG: dict[str, Callable[[str], str]] = {
     "empty": lambda _: "",
     "two words": lambda token: f"{token} {token}",
     "leading space": lambda token: f" {token}",

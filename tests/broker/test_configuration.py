@@ -75,7 +75,7 @@ def test_local_addresses_need_no_leave(tmp_path: Path, listen: str, shown: str) 
 
 
 def test_paths_are_the_files_folders_or_the_environments(tmp_path: Path) -> None:
-    """A relative path is relative to the configuration; `$NAME/...` begins where the environment says, as systemd's folders do."""
+    """A relative path is relative to the configuration; `$NAME/...` begins where the environment says."""
     (tmp_path / "secrets").mkdir()
     for name in ("main.token", "secrets/other.token"):
         secret = tmp_path / name

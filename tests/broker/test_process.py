@@ -102,7 +102,7 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def test_an_outage_of_upstream_is_survived_and_told(folder: Folder) -> None:
-    """Upstream goes away: the token is served on, others read the transient 500, readiness says what fails; it comes back by itself."""
+    """Upstream goes: the token is served on, others read the transient 500, readiness says what fails, and no more after."""
     is_up = True
 
     def answer(path: str) -> Given | None:
@@ -165,7 +165,7 @@ def test_a_stop_is_orderly(folder: Folder) -> None:
 
 
 def test_a_killed_worker_is_replaced_and_a_killed_broker_leaves_nothing(folder: Folder) -> None:
-    """Kill -9 of the worker: another one answers. kill -9 of the broker: its worker goes too, and a new broker starts in its place."""
+    """A killed worker is replaced; with a killed broker its worker goes too, and a new broker starts in its place."""
     with upstream(lambda _: granted("t")) as api:
         folder.account("main", api.url, APP)
         token = folder.credential()
@@ -182,7 +182,7 @@ def test_a_killed_worker_is_replaced_and_a_killed_broker_leaves_nothing(folder: 
 
 
 def test_a_killed_broker_keeps_its_tokens(folder: Folder) -> None:
-    """Kill -9, upstream down, a new broker: with a store what was fetched is served on, and nothing in clear lies in its folder."""
+    """After a kill -9, with upstream down, what was fetched is served on from the store, in which nothing lies in clear."""
     is_up = True
     with upstream(lambda _: granted("canary-granted") if is_up else None) as api:
         folder.account("main", api.url, APP)
