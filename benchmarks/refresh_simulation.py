@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from multipartner.client.failures import Failure, Kind, Usage
 from multipartner.client.flights import Failed, Fetched
-from multipartner.client.flow import Await, Flow, Serve
+from multipartner.client.flow import Flow
 from multipartner.client.gates import RetryPolicy
 from multipartner.client.keys import Account, Secret, TokenKey
 from multipartner.client.policy import RefreshPolicy
 from multipartner.client.ports import Moment
 from multipartner.client.tokens import IN_USE
+from multipartner.client.verdicts import Await, Serve
 
 _EPOCH_S = 1_800_000_000.0
 _BIN_S = 60

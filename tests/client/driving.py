@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from multipartner.client.failures import Failure
 from multipartner.client.fetching import outcome_of
 from multipartner.client.flights import Flight
-from multipartner.client.flow import Await, Flow, Refuse, Serve, Verdict
+from multipartner.client.flow import Flow
 from multipartner.client.gates import RetryPolicy
 from multipartner.client.keys import Account, Secret, TokenKey
 from multipartner.client.policy import RefreshPolicy
 from multipartner.client.ports import Moment, Response, TransportFailed
+from multipartner.client.verdicts import Await, Refuse, Serve, Verdict
 
 ACCOUNT = Account("https://graph.example", "5372200989284704", Secret("caller-token-of-a-test"))
 EPOCH_S = 1_800_000_000.0

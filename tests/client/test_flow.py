@@ -6,9 +6,10 @@ import pytest
 
 from client.driving import ACCOUNT, BAD_CALLER, DENIED, FAULT, KEY, LIMITED, UNSHARED, Api, Driven, Told, granted, refused
 from multipartner.client.failures import Kind
-from multipartner.client.flow import Await, Refuse, Serve, matching
 from multipartner.client.gates import RetryPolicy
 from multipartner.client.keys import TokenKey
+from multipartner.client.rejecting import matching
+from multipartner.client.verdicts import Await, Refuse, Serve
 
 OTHER = ACCOUNT.key(KEY.solution_id, "4089388446014104")
 
@@ -336,6 +337,21 @@ class TestRejected:
 
         assert driven.flow.reject(KEY, young.fingerprint, driven.boot)
         assert driven.get() == f"{KEY.business_id}-3"
+
+    def test_a_stand_in_that_is_refused_too_ends_both(self) -> None:
+        """When the predecessor is refused as well, neither comes back: a new token is fetched."""
+        driven = Driven()
+        driven.get()
+        driven.pass_s(3000)
+        driven.want()
+        driven.run()
+        assert driven.flow.reject(KEY, driven.flow.table.tokens[KEY].fingerprint, driven.boot)
+        assert driven.flow.reject(KEY, driven.flow.table.tokens[KEY].fingerprint, driven.boot)
+        assert driven.get() == f"{KEY.business_id}-3"
+        driven.pass_s(2000)
+        driven.want()
+        driven.run()
+        assert driven.get() == f"{KEY.business_id}-4"
 
     def test_two_tokens_refused_within_a_minute_end_forced_fetches(self) -> None:
         """When a new token is refused as the old one was, the fault is elsewhere: the caller is told instead of fetching on."""

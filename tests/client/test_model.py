@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from client.driving import ACCOUNT, BAD_CALLER, DENIED, EPOCH_S, FAULT, LIMITED, UNSHARED, Driven, granted
-from multipartner.client.flow import Await, Serve, matching
 from multipartner.client.keys import TokenKey
 from multipartner.client.ports import Response
+from multipartner.client.rejecting import matching
+from multipartner.client.verdicts import Await, Serve
 
 if TYPE_CHECKING:
     from multipartner.client.flights import Flight

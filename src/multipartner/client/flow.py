@@ -4,53 +4,25 @@ Every method takes the time. The driver (`provider`) holds one lock around each 
 empties `settled`, `told` and `to_forget` after each call. Times are seconds since boot unless a name says otherwise.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
-import msgspec
-
-from multipartner.client import landing
+from multipartner.client import landing, rejecting
 from multipartner.client.failures import Failure, Kind
 from multipartner.client.flights import FOREGROUND, Again, Flight, FlightQueue, Outcome
 from multipartner.client.gates import Breaker, Budget, Gate, Health, RetryPolicy, Uniform
 from multipartner.client.keys import TokenKey
 from multipartner.client.policy import RefreshPolicy
 from multipartner.client.ports import Moment
+from multipartner.client.rejecting import Matches
 from multipartner.client.server_clock import ServerClock
 from multipartner.client.table import KeyState, Table
 from multipartner.client.tokens import IN_USE, NEVER, AccessToken
+from multipartner.client.verdicts import Await, Refuse, Serve, Verdict
 
-YOUNG_S: Final = 5.0
-"""Replicas of a resource server may not know a token yet that is younger than this."""
-_STAND_IN_S: Final = 2.0
 _AGAIN_S: Final = 30.0
 """A token that lives too short for a caller is not fetched again for that before this age."""
-_POISON_S: Final = 60.0
 _SWEEP_S: Final = 1.0
-
-
-class Serve(msgspec.Struct, frozen=True):
-    """Hand this out. With `wait_for` the caller may first wait `soft_wait_s` for a newer one."""
-
-    token: AccessToken
-    wait_for: Flight | None = None
-
-
-class Await(msgspec.Struct, frozen=True):
-    """Wait for this flight, then ask again."""
-
-    flight: Flight
-
-
-class Refuse(msgspec.Struct, frozen=True):
-    """Nothing can be had before `retry_at`; `too_short` when a token is there that does not live long enough."""
-
-    failure: Failure
-    retry_at: float
-    too_short: bool = False
-
-
-Verdict = Serve | Await | Refuse
 
 
 class Flow:
@@ -207,7 +179,7 @@ class Flow:
             if now >= token.until:
                 self.table.drop(key)
             elif self.sweeps and token.used and now >= token.refresh_at:
-                self.refresh(key, token, now)
+                self.refresh(key, self._of_two(key, token), now)
         return True
 
     def _probe_after_step(self, now: float) -> None:
@@ -219,62 +191,16 @@ class Flow:
     # what is known to be wrong
 
     def reject(self, key: TokenKey, rejected: str, now: float) -> bool:
-        """A resource server refused the token with this fingerprint. Returns whether another one is handed out from now on.
+        """See `rejecting.reject`."""
+        return rejecting.reject(self, key, rejected, now)
 
-        An older token's late refusal changes nothing. A young token's first refusal does not end it: its predecessor, if there
-        is one that lives, stands in for two seconds. A second token refused within a minute, or the same one when the API gave it
-        again, stays: fetching more of them would not help, and the caller has to be told.
-        """
-        token = self.table.tokens.get(key)
-        if token is None or token.fingerprint != rejected:
-            return token is not None
-        state = self.table.state(key)
-        if now - token.fetched_at < YOUNG_S and state.doubted != rejected:
-            state.doubted = rejected
-            return self._stand_in(key, state, token, now)
-        seen = [print_ for print_, at in state.rejected if now - at < _POISON_S]
-        state.rejected = [(print_, at) for print_, at in state.rejected if now - at < _POISON_S] + [(rejected, now)]
-        if seen:
-            self.tell("poisoned", key)
-            return False
-        state.generation = token.generation
-        state.previous = None
-        self.table.drop(key)
-        self._overtake(state)
-        self.tell("rejected", key)
-        return True
+    def forget(self, matches: Matches) -> list[TokenKey]:
+        """See `rejecting.forget`."""
+        return rejecting.forget(self, matches)
 
-    def _stand_in(self, key: TokenKey, state: KeyState, token: AccessToken, now: float) -> bool:
-        before = state.previous
-        if before is None or now + _STAND_IN_S >= before.until:
-            return False
-        state.previous, state.aside = None, token
-        before.refresh_at = now + _STAND_IN_S
-        self.table.put(key, before)
-        return True
-
-    def _overtake(self, state: KeyState) -> None:
-        if state.flight is not None:
-            state.flight.overtaken = True
-            self.settle(state.flight, Again())
-            state.flight = None
-
-    def forget(self, matches: Callable[[TokenKey], bool]) -> list[TokenKey]:
-        """Drop every token and every memory of the keys that match; what is under way for them is not published."""
-        known = {key for key in (*self.table.tokens, *self.table.states) if matches(key)}
-        for key in known:
-            state = self.table.states.pop(key, None)
-            if state is not None:
-                self._overtake(state)
-            if self.table.drop(key) is not None:
-                self.tell("forgotten", key)
-        return list(known)
-
-    def revive(self, matches: Callable[[TokenKey], bool]) -> None:
-        """Forget refusals of the keys that match: the next call asks at once."""
-        for key, state in self.table.states.items():
-            if matches(key) and state.failure is not None:
-                state.failure, state.times, state.denials, state.retry_at = None, 0, 0, 0.0
+    def revive(self, matches: Matches) -> None:
+        """See `rejecting.revive`."""
+        rejecting.revive(self, matches)
 
     # what landing needs
 
@@ -291,18 +217,3 @@ class Flow:
             for token in self.table.tokens.values():
                 token.refresh_at -= ahead_s
                 token.until -= ahead_s
-
-
-def matching(
-    keys: Iterable[TokenKey] | None = None, business_id: str | None = None, solution_id: str | None = None
-) -> Callable[[TokenKey], bool]:
-    """Return what tells the keys that are meant; everything that is given must agree. Raises ValueError when nothing is."""
-    if keys is None and business_id is None and solution_id is None:
-        raise ValueError("name keys, a business_id or a solution_id")
-    listed = None if keys is None else frozenset(keys)
-
-    def matches(key: TokenKey) -> bool:
-        named = listed is None or key in listed
-        return named and business_id in (None, key.business_id) and solution_id in (None, key.solution_id)
-
-    return matches

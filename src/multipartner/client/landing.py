@@ -70,6 +70,7 @@ def _brought(flow: "Flow", flight: Flight, state: KeyState, outcome: Fetched | A
     else:
         token.used = IN_USE if flight.is_awaited or before is None else max(before.used - 1, 0)
         state.generation = generation
+        state.aside = None
         if before is not None and now < before.until:
             state.previous, state.previous_until = before, now + _OVERLAP_S
         flow.table.put(key, token)

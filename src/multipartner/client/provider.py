@@ -19,14 +19,16 @@ from multipartner.client.crew import Crew, Hook
 from multipartner.client.errors import LifetimeTooShort, ProviderClosed, TokenUnavailable, WaitTimedOut, WrongAccount, error_of
 from multipartner.client.failures import Failure, Kind
 from multipartner.client.flights import Flight
-from multipartner.client.flow import Await, Flow, Refuse, Serve, Verdict, matching
+from multipartner.client.flow import Flow
 from multipartner.client.gates import RetryPolicy, Uniform
 from multipartner.client.keys import Account, TokenKey
 from multipartner.client.policy import RefreshPolicy
 from multipartner.client.ports import Clock, Moment, Ports, TokenStore, Transport
+from multipartner.client.rejecting import matching
 from multipartner.client.telling import Explanation, Health, explained, health_of
 from multipartner.client.tokens import IN_USE, AccessToken
 from multipartner.client.transport import HttpTransport
+from multipartner.client.verdicts import Await, Refuse, Serve, Verdict
 
 T = TypeVar("T")
 
