@@ -105,9 +105,7 @@ def test_the_example_for_systemd_is_a_configuration(tmp_path: Path) -> None:
     example = next(block.text for block in blocks(PAGE) if block.language == "toml")
     file = tmp_path / "broker.toml"
     file.write_text(example, "utf-8")
-    set_by_systemd = {"STATE_DIRECTORY": "/var/lib/multipartner-broker", "CREDENTIALS_DIRECTORY": "/run/credentials/x"}
-
-    read = configuration.read(file, set_by_systemd)
+    read = configuration.read(file, {"STATE_DIRECTORY": "/var/lib/multipartner-broker"})
 
     assert tomllib.loads(example)["accounts"].keys() == read.upstreams.keys()
     assert str(read.credentials_file) == "/var/lib/multipartner-broker/credentials.json"
