@@ -32,7 +32,7 @@ check: $(VENV)/dev.stamp ## formatting, lint, types, and which room may import w
 	$(BIN)/mypy
 	$(PYTEST) -q -p no:randomly tests/test_walls.py
 
-bench: $(VENV)/dev.stamp tests/foreign/node_modules/stamp ## measure, and write docs/benchmarks.md
+bench: $(VENV)/dev.stamp $(VENV)/compared.stamp tests/foreign/node_modules/stamp ## measure, and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 drill: $(VENV)/dev.stamp ## break a real cluster under load, check what was seen, and write docs/drills.md
@@ -62,6 +62,11 @@ $(VENV)/server.stamp: $(VENV)/python.stamp requirements/server.txt pyproject.tom
 $(VENV)/dev.stamp: $(VENV)/server.stamp requirements/dev.txt
 	@echo "Installing what the tests need into $(VENV) ..." >&2
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(VENV)/compared.stamp: $(VENV)/dev.stamp requirements/compared.txt
+	@echo "Installing what the benchmarks compare with into $(VENV) ..." >&2
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/compared.txt
 	@touch $@
 
 tests/foreign/node_modules/stamp: tests/foreign/package-lock.json

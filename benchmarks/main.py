@@ -17,6 +17,8 @@ from benchmarks import (
     rows_scale,
     rows_sockets,
     rows_start,
+    rows_tokens,
+    rows_torture,
     rows_warm,
 )
 from benchmarks.figures import FULL, QUICK, Line, Plan
@@ -44,15 +46,20 @@ ON_LARGE: dict[str, Row] = {
     "start": rows_start.start,
     "costs": rows_costs.costs,
 }
+OF_THE_CLIENT: dict[str, Callable[[Plan], list[Line]]] = {
+    "hits": rows_tokens.hits,
+    "tenants": rows_tokens.tenants,
+    "torture": rows_torture.torture,
+}
 ORDER = (
     *("in-process", "warm", "minting", "oidc", "scale", "memory", "statements", "changes", "start", "flood", "limits"),
-    *("costs", "postgres"),
+    *("costs", "postgres", "hits", "tenants", "torture"),
 )
 
 
 def main() -> None:
     """Measure all, or the rows that are named, and write the page if it was all of them."""
-    parser = argparse.ArgumentParser(prog="make bench", description="Measure the figures of the service.")
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure the figures of the service and of the client.")
     parser.add_argument("plan", nargs="?", choices=("full", "quick"), default="full", help="quick: fewer pairs, 100,000 shares")
     parser.add_argument("--only", action="append", choices=ORDER, help="a row; can be given again; the page is then not written")
     given = parser.parse_args()
@@ -60,12 +67,12 @@ def main() -> None:
     # A stop must stop the servers as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     begun, sources = time.monotonic(), report.sources()
-    ensure_wrk()
+    if not given.only or set(given.only) - set(OF_THE_CLIENT):
+        ensure_wrk()
     found: list[Line] = []
     for name in given.only or ORDER:
         print(f"{time.monotonic() - begun:4.0f} s  {name} ...", flush=True)
-        world = world_of(SMALL if name in ON_SMALL else plan.scale)
-        lines = (ON_SMALL | ON_LARGE)[name](world, plan)
+        lines = _measured(name, plan)
         found += lines
         for line in lines:
             print(f"        {line.figure}: {line.measured} [{line.to_hold}] {line.held.value}; {line.note}", flush=True)
@@ -75,3 +82,9 @@ def main() -> None:
         sys.exit("the sources changed while they were measured: the page is left as it was")
     report.write(found, plan, time.monotonic() - begun)
     print(f"written: {report.PAGE}")
+
+
+def _measured(name: str, plan: Plan) -> list[Line]:
+    if name in OF_THE_CLIENT:
+        return OF_THE_CLIENT[name](plan)
+    return (ON_SMALL | ON_LARGE)[name](world_of(SMALL if name in ON_SMALL else plan.scale), plan)

@@ -48,12 +48,13 @@ def table(lines: Sequence[Line]) -> str:
 def _facts(plan: Plan, seconds: float) -> str:
     command = "make bench" if plan.name == "full" else f"make bench ARGS={plan.name}"
     libraries = ", ".join(f"{name} {version(name)}" for name in ("granian", "uvloop", "starlette", "msgspec", "cryptography"))
+    compared = ", ".join(f"{name} {version(name)}" for name in ("google-auth", "azure-identity", "msal", "botocore", "Authlib"))
     node = _printed(["node", "--version"]).removeprefix("v")
     return (
         f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, {seconds / 60:.0f} minutes; {plan.pairs} pairs of {plan.seconds:g} s a side."
         "\n"
         f"{_machine()}; load average before {_LOAD_BEFORE:.1f}. Python {platform.python_version()},"
-        f" SQLite {sqlite3.sqlite_version}, {libraries}; wrk {_wrk()}; Node {node}, oidc-provider {oidc_version()}."
+        f" SQLite {sqlite3.sqlite_version}, {libraries}; {compared}; wrk {_wrk()}; Node {node}, oidc-provider {oidc_version()}."
     )
 
 

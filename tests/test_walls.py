@@ -47,6 +47,7 @@ AT_HOME: dict[str, set[str]] = {
     "sqlite3": {"storage", "client"},
     "cryptography": {"crypto"},
     "granian": {"cli"},
+    "pytest": {"testing"},
     "typer": {"cli"},
     "rich": {"cli"},
     "httpx2": {"cli", "client"},

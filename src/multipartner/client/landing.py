@@ -60,6 +60,10 @@ def _brought(flow: "Flow", flight: Flight, state: KeyState, outcome: Fetched | A
     except ExpiryAbsurd as error:
         _absurd(flow, flight, state, Failure(Kind.TRANSIENT, 200, detail=str(error)), now)
         return
+    if token.until <= now:
+        # The machine slept while the answer was on its way.
+        _absurd(flow, flight, state, Failure(Kind.TRANSIENT, 200, detail="the token was dead when it came"), now)
+        return
     if isinstance(outcome, Fetched):
         flow.budget.earn(flight.attempts)
     flow.tell("adopted" if isinstance(outcome, Adopted) else "refresh_ok", key)

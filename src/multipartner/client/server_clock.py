@@ -44,7 +44,10 @@ class ServerClock:
         """Take an answer's `Date`; return by how many seconds the API's clock is ahead of what was believed.
 
         Only a difference over 30 s counts as one and is returned: what was planned by the old belief is then wrong.
+        An answer that was under way for longer than that tells nothing: half of its way is too wide an error (the machine slept).
         """
+        if received_boot - sent_boot > STEP_S:
+            return 0.0
         self._offsets.append(date_s + 0.5 - (sent_boot + received_boot) / 2)
         offset = median(self._offsets)
         ahead = offset - self._offset

@@ -1,5 +1,6 @@
 """The one place of the client that opens connections: httpx2, without redirects, with bounds on time and size."""
 
+import threading
 from typing import Any, Final
 
 import httpx2
@@ -24,6 +25,7 @@ class HttpTransport:
         self._limits = httpx2.Limits(max_connections=most_connections, max_keepalive_connections=most_connections)
         self._uds = uds
         self._client: httpx2.Client | None = None
+        self._opening = threading.Lock()
 
     def fetch(self, account: Account, key: TokenKey) -> Response:
         """See `ports.Transport` (contract: getSolutionAccessToken)."""
@@ -50,12 +52,17 @@ class HttpTransport:
     def abandon(self) -> None:
         """In a forked child: the sockets are the parent's, and closing them politely would end its TLS sessions."""
         self._client = None
+        self._opening = threading.Lock()
 
     def _open(self) -> httpx2.Client:
-        transport = httpx2.HTTPTransport(uds=self._uds, limits=self._limits) if self._uds else None
-        client = httpx2.Client(timeout=self._timeout, limits=self._limits, follow_redirects=False, transport=transport)
-        self._client = client
-        return client
+        # Threads that begin together would each open one, and all but the last be left open.
+        with self._opening:
+            if self._client is None:
+                transport = httpx2.HTTPTransport(uds=self._uds, limits=self._limits) if self._uds else None
+                self._client = httpx2.Client(
+                    timeout=self._timeout, limits=self._limits, follow_redirects=False, transport=transport
+                )
+            return self._client
 
 
 def _kept(headers: Any) -> dict[str, str]:  # noqa: ANN401 - httpx2.Headers

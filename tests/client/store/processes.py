@@ -1,4 +1,4 @@
-"""Processes that use one store, started by `test_processes.py` with the name of what they do; they speak JSON lines.
+"""Processes that use one store, started by `test_store_processes.py` with the name of what they do; they speak JSON lines.
 
 Each forks for what is to die, so that the price of starting Python is paid once.
 """
@@ -126,7 +126,11 @@ def forker(path: Path) -> None:
 
 
 def _child(store: SqliteTokenStore, first: int) -> None:
+    assert store._opened is not None
+    inherited = store._opened.connection
     store.close()
+    # Raises on a connection that was closed, and touches no file on one that was not.
+    assert inherited.total_changes >= 0
     stolen = store.publish(nth(0), token(first + 1, "stolen"))
     leased_too = store.lease(nth(0), NOW_S + 30, NOW_S)
     own = store.lease(nth(1), NOW_S + 30, NOW_S)

@@ -40,6 +40,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.handles = [self._handle(), self._handle()]
+        self.dead: list[SqliteTokenStore] = []
         self.owners = [0, 1]
         self.next_owner = 2
         self.rows: dict[int, Row] = {}
@@ -51,7 +52,7 @@ class StoreMachine(RuleBasedStateMachine):
         return SqliteTokenStore(self.folder / "tokens.db", KEYS)
 
     def teardown(self) -> None:
-        for handle in self.handles:
+        for handle in (*self.handles, *self.dead):
             handle.close()
         shutil.rmtree(self.folder)
 
@@ -137,6 +138,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.next_owner < 6)
     def die(self, at: int) -> None:
         """A new process comes; the old one's leases stay until they end."""
+        self.dead.append(self.handles[at])
         self.handles[at] = self._handle()
         self.owners[at] = self.next_owner
         self.next_owner += 1
