@@ -10,8 +10,8 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from multipartner.cli.http_server import BACKLOG, HEADERS_WITHIN_MS, KILL_AFTER_S
 from multipartner.cli.listening import hold
-from multipartner.cli.serve import BACKLOG, HEADERS_WITHIN_MS, KILL_AFTER_S
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 

@@ -21,7 +21,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worlds": set(),
     "settings": {"setting_types"},
     "setting_types": set(),
-    "keyfile": {"crypto"},
+    "keyfile": {"crypto", "private_file"},
+    "private_file": set(),
+    # Of `web` only what any HTTP application of ours needs, and nothing that leads to facts (decision record 0024).
+    "broker": {
+        "client",
+        "wire",
+        "domain",
+        "crypto.credentials",
+        "private_file",
+        "web.asgi",
+        "web.framing",
+        "web.observing",
+        "web.refusing",
+    },
 }
 """Rooms that are not listed (cli, wiring, operating) may open every door but those of `cli`."""
 
@@ -43,7 +56,7 @@ AT_HOME: dict[str, set[str]] = {
     "pydantic": {"settings", "setting_types"},
     "pydantic_settings": {"settings", "setting_types"},
     "structlog": {"web"},
-    "prometheus_client": {"web"},
+    "prometheus_client": {"web", "broker"},
     "starlette": {"web"},
     "python_multipart": {"web"},
 }

@@ -15,7 +15,7 @@ from multipartner.storage.migrate import DatabaseVersionError
 from multipartner.storage.ports import StorageUnavailable
 from multipartner.storage.rows import LimitDefaults
 from multipartner.storage.shared_limits import SharedLimitsRefused
-from multipartner.web.guard import read_clocks
+from multipartner.web.framing import read_clocks
 
 
 class StartRefused(Exception):  # noqa: N818 - a verdict

@@ -39,13 +39,14 @@ from multipartner.web import docs
 from multipartner.web.access_token import AccessToken
 from multipartner.web.addresses import Addresses
 from multipartner.web.asgi import Receive, Send
+from multipartner.web.framing import read_clocks
 from multipartner.web.graph import Graph
 from multipartner.web.graph_migrations import MigrationLife
 from multipartner.web.graph_operations import together
 from multipartner.web.graph_reads import Reads
 from multipartner.web.graph_solutions import SolutionLife
 from multipartner.web.graph_tokens import TokenLife
-from multipartner.web.guard import Guard, Route, Surroundings, read_clocks
+from multipartner.web.guard import Guard, Route, Surroundings
 from multipartner.web.oauth import INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH, Introspection, KeySet, Metadata
 from multipartner.web.observing import Log, Observer
 from multipartner.web.refusing import TurningAway

@@ -28,6 +28,8 @@ except urllib.error.HTTPError as refused: print(refused.read().decode(), end="")
 """
 """Stands in for curl on a machine without it: the options that the pages use."""
 
+SHELL = shutil.which("bash") or "/bin/sh"
+
 SERVE = "multipartner serve --port 8080 2>serve.log &\n"
 WAIT = 'mkfifo up\nmultipartner serve --port {port} --operations-port 0 > up &\nread -r line < up\necho "$line"\n'
 """Serves as the pages do, and goes on once it says that it serves."""
@@ -43,16 +45,8 @@ def printed_by(script: str, folder: Path) -> str:
     assert SERVE in script
     script = script.replace(SERVE, WAIT.format(port=port)).replace(":8080", f":{port}")
     script = script.replace("$PWD/.venv/bin", str(BIN)) + "wait %1\n"
-    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("MULTIPARTNER_")}
-    environment |= {"TMPDIR": str(folder), "no_proxy": "*"}
-    if shutil.which("curl") is None:
-        shim = folder / "bin" / "curl"
-        shim.parent.mkdir()
-        shim.write_text(CURL.format(python=sys.executable), "utf-8")
-        shim.chmod(0o700)
-        environment["PATH"] = f"{shim.parent}:{environment['PATH']}"
-    shell = shutil.which("bash") or "/bin/sh"
-    command = [shell, "-eu", "-c", script]
+    environment = surroundings(folder) | {"TMPDIR": str(folder)}
+    command = [SHELL, "-eu", "-c", script]
     # In a session of its own, so that a service which the script started ends with it, however it ends.
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
@@ -64,6 +58,19 @@ def printed_by(script: str, folder: Path) -> str:
                 os.killpg(running.pid, signal.SIGKILL)
     assert (running.returncode, _unforeseen(stderr.decode())) == (0, "")
     return stdout.decode().replace(f":{port}", ":8080")
+
+
+def surroundings(folder: Path) -> dict[str, str]:
+    """What a page's commands find: no settings of ours, and something that answers to `curl`."""
+    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("MULTIPARTNER_")}
+    environment["no_proxy"] = "*"
+    if shutil.which("curl") is None:
+        shim = folder / "bin" / "curl"
+        shim.parent.mkdir()
+        shim.write_text(CURL.format(python=sys.executable), "utf-8")
+        shim.chmod(0o700)
+        environment["PATH"] = f"{shim.parent}:{environment['PATH']}"
+    return environment
 
 
 def _unforeseen(stderr: str) -> str:

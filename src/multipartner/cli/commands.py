@@ -21,6 +21,8 @@ _MODULES: Final = {
     "explain": ("explain",),
     "doctor": ("doctor",),
     "backups": ("backup", "restore"),
+    "broker": ("broker",),
+    "token": ("token",),
 }
 """Which module of this package brings which commands, by `register(app)`."""
 
@@ -36,15 +38,27 @@ def build(noun: str = "") -> typer.Typer:
     app.callback()(_options)
     named = [module for module, nouns in _MODULES.items() if noun in nouns]
     for module in named or _MODULES:
-        importlib.import_module(f"multipartner.cli.{module}").register(app)
+        try:
+            importlib.import_module(f"multipartner.cli.{module}").register(app)
+        except ModuleNotFoundError as error:
+            # An installation without the service lists the verbs that it has.
+            if named or error.name is None or error.name.partition(".")[0] == "multipartner":
+                raise
     return app
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code. Whatever is wrong with the arguments is one line on stderr."""
-    app = build(arguments[0] if arguments else "")
     try:
+        app = build(arguments[0] if arguments else "")
         return app(list(arguments) or ["--help"], prog_name="multipartner", standalone_mode=False) or 0
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "multipartner":
+            raise
+        extra = "broker" if arguments[0] in ("broker", "token") else "server"
+        lacking = f"`{arguments[0]}` needs parts that are not installed ({error.name}): pip install 'multipartner[{extra}]'"
+        sys.stderr.write(f"multipartner: {lacking}\n")
+        return 2
     except Exception as error:
         # The parser's own errors; their class lives elsewhere in each release of the library.
         told = getattr(error, "format_message", None)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
@@ -21,12 +21,6 @@ from multipartner.settings import Settings, SettingsError, load, warnings
 
 if TYPE_CHECKING:
     from multipartner.web.operations import Operations
-
-KILL_AFTER_S: Final = 6
-"""The parent's patience with a stopping worker; longer than the worker's own (`worker.DRAIN_S`)."""
-
-HEADERS_WITHIN_MS: Final = 10_000
-BACKLOG: Final = 2048
 
 
 def register(app: typer.Typer) -> None:
@@ -77,35 +71,15 @@ def _metrics_folder(settings: Settings) -> Path:
 
 
 def _serve(settings: Settings, folder: Path, listener: socket.socket, announce: Callable[[Settings], None]) -> None:
-    from granian import Granian  # noqa: PLC0415 - after PROMETHEUS_MULTIPROC_DIR is set
-    from granian.constants import HTTPModes, Interfaces, Loops  # noqa: PLC0415 - as above
-    from granian.http import HTTP1Settings  # noqa: PLC0415 - as above
-    from granian.log import LogLevels  # noqa: PLC0415 - as above
-
+    from multipartner.cli.http_server import http_server  # noqa: PLC0415 - after PROMETHEUS_MULTIPROC_DIR is set
     from multipartner.cli.worker import load as load_worker  # noqa: PLC0415 - as above
-    from multipartner.web.logs import standard_config  # noqa: PLC0415 - as above
     from multipartner.web.operations import Operations, Readings, Workers  # noqa: PLC0415 - as above
 
-    server = Granian(
-        "multipartner",
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.ASGI,
-        workers=settings.workers,
-        loop=Loops.uvloop,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADERS_WITHIN_MS),
-        websockets=False,
-        backlog=BACKLOG,
-        log_level=LogLevels(settings.log_level if settings.log_level in ("debug", "error") else "warning"),
-        log_dictconfig=standard_config(settings.log_level, settings.log_format),
-        log_access=False,
-        respawn_failed_workers=True,
-        workers_kill_timeout=KILL_AFTER_S,
-    )
+    where = {"address": settings.host, "port": settings.port}
+    server = http_server(where, settings.workers, settings.log_level, settings.log_format)
 
     def alive() -> list[int]:
-        return [worker.inner.pid for worker in list(server.wrks) if worker.is_alive()]  # type: ignore[attr-defined,no-untyped-call] # of its base class
+        return [worker.inner.pid for worker in list(server.wrks) if worker.is_alive()]  # type: ignore[no-untyped-call] # of its base class
 
     operations = Operations(listener, Readings(folder, Workers(settings.workers, alive)))
     server.on_startup(partial(_start_watching, operations, settings, announce))

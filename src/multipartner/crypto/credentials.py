@@ -1,7 +1,7 @@
 """Opaque credentials of our own making: `prefix_identifier_secret_checksum`.
 
-`mpc_` is a caller token, `mprs_` a resource server's secret. The identifier finds the row, the secret has 256 random
-bits, the checksum lets a leak scanner (and us, before any look-up) tell one from a random string.
+`mpc_` is a caller token, `mprs_` a resource server's secret, `mpb_` a caller token of a broker. The identifier finds the row,
+the secret has 256 random bits, the checksum lets a leak scanner (and us, before any look-up) tell one from a random string.
 A store keeps only an HMAC of it.
 """
 
@@ -25,9 +25,10 @@ class CredentialType(enum.Enum):
 
     CALLER = "mpc"
     RESOURCE_SERVER = "mprs"
+    BROKER = "mpb"
 
 
-PATTERN = r"mp(?:c|rs)_[0-9A-Za-z]{16}_[0-9A-Za-z]{43}_[0-9a-f]{8}"
+PATTERN = r"mp(?:b|c|rs)_[0-9A-Za-z]{16}_[0-9A-Za-z]{43}_[0-9a-f]{8}"
 """For leak scanners; the checksum is CRC-32 of all before its underscore, in hex."""
 
 _FORMS = {kind: re.compile(rf"{kind.value}_([0-9A-Za-z]{{16}})_[0-9A-Za-z]{{43}}_[0-9a-f]{{8}}") for kind in CredentialType}

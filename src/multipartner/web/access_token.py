@@ -13,7 +13,8 @@ from multipartner.issuing.authenticate import BEARER, IDENTIFIER_END
 from multipartner.issuing.cache import BoundedCache
 from multipartner.issuing.corridor import Corridor, Outcome, Warm
 from multipartner.issuing.limits import Quota
-from multipartner.web.asgi import Headers, Receive, Scope, Send, answer, read_body
+from multipartner.web.asgi import Headers, Receive, Scope, Send, answer
+from multipartner.web.framing import BEFORE_METHOD, has_no_body
 from multipartner.web.observing import Seen
 from multipartner.web.refusing import TurningAway, refuse
 from multipartner.wire import headers
@@ -118,21 +119,10 @@ class AccessToken:
         self._observer.refusal(_seen(ask, outcome, status), ask.now.boot_ns)
 
 
-BEFORE_METHOD = frozenset({Reason.UNKNOWN_PATH, Reason.UNKNOWN_VERSION})
-"""What is told of a path before anybody looks at the method."""
-
-
 def usage_headers(quota: Quota, regain_s: int = 0) -> Headers:
     """`X-App-Usage` and `X-Business-Use-Case-Usage` of a known caller; `regain_s` is 0 unless the limiter refused."""
     app, business = quota.percents
     return [headers.app_usage(app), headers.business_usage(quota.business_id.encode(), business, -(-regain_s // 60))]
-
-
-async def has_no_body(receive: Receive, content_length: bytes) -> bool:
-    """A GET's body may be absent, or the `{}` that the official Node SDK sends and the Graph API ignores."""
-    if content_length == b"0":
-        return True
-    return content_length == b"2" and await read_body(receive, 2) == b"{}"
 
 
 def _seen(ask: Ask, outcome: Outcome, status: int) -> Seen:

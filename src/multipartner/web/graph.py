@@ -16,9 +16,10 @@ from multipartner.issuing.introspect import StorageUnavailable
 from multipartner.issuing.limits import Quota
 from multipartner.issuing.management import Management, TurnedAway
 from multipartner.partnering.acting import ChangeRefused
-from multipartner.web.access_token import BEFORE_METHOD, has_no_body, usage_headers
+from multipartner.web.access_token import usage_headers
 from multipartner.web.asgi import Headers, Receive, Scope, Send, answer, read_body
 from multipartner.web.bodies import MAX_BODY_BYTES, BodyRefused, parameters_in
+from multipartner.web.framing import BEFORE_METHOD, has_no_body
 from multipartner.web.graph_operations import Operation, Operations, Work
 from multipartner.web.observing import Seen
 from multipartner.web.refusing import TurningAway, refuse

@@ -4,11 +4,7 @@ It refuses what two HTTP parsers could read in two ways (attack 49), matches raw
 (attack 8), and turns an unexpected error into the opaque 500. What the server hides from it is listed in SECURITY.md.
 """
 
-import base64
 import contextlib
-import os
-import time
-import weakref
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import msgspec
@@ -18,19 +14,13 @@ from multipartner.domain.reasons import Reason, Refusal
 from multipartner.web.access_token import ROUTE, AccessToken
 from multipartner.web.addresses import Addresses
 from multipartner.web.asgi import Receive, Scope, Send
+from multipartner.web.framing import MAX_URL_BYTES, TraceIds, framing_fault, read_clocks
 from multipartner.web.graph import Graph
 from multipartner.web.refusing import TurningAway
 from multipartner.wire.ask import Arrival
 
-MAX_URL_BYTES = 4096
-MAX_HEADERS = 100
-MAX_HEADER_BYTES = 8192
-MAX_HEADERS_BYTES = 16384
-
 _TOKEN_PATH = b"/access_token"
 _APP_TOKEN_PATH = b"/oauth/access_token"
-
-_ONCE = frozenset({b"host", b"authorization", b"content-length", b"content-type", b"transfer-encoding"})
 
 Endpoint = Callable[[Scope, Receive, Send, Arrival, Mapping[bytes, bytes]], Awaitable[None]]
 
@@ -47,39 +37,6 @@ class Route(msgspec.Struct, frozen=True):
 
 
 Lifespan = Callable[[Receive, Send], Awaitable[None]]
-
-
-class TraceIds:
-    """Ids of 23 characters of base64url that begin with A, as `fbtrace_id` has today; 108 bits random, so they tell no count.
-
-    Drawn from the operating system for many at a time; a forked child must not draw the same ones (attack 27). The four
-    characters after the A are the time of drawing, in steps of 256 s: ids of one time lie side by side in the trail's index,
-    where random ones would dirty a page each.
-    """
-
-    __slots__ = ("__weakref__", "_pool")
-
-    def __init__(self) -> None:
-        self._pool: list[bytes] = []
-        forget = weakref.WeakMethod(self.forget)
-        os.register_at_fork(after_in_child=lambda: (alive := forget()) and alive())
-
-    def take(self) -> bytes:
-        """One id that was never given before."""
-        if not self._pool:
-            head = b"A" + base64.urlsafe_b64encode((int(time.time()) >> 8).to_bytes(3, "big"))
-            drawn = base64.urlsafe_b64encode(os.urandom(54 * 64))
-            self._pool = [head + drawn[at : at + 18] for at in range(0, len(drawn), 18)]
-        return self._pool.pop()
-
-    def forget(self) -> None:
-        """Throw away what was drawn."""
-        self._pool = []
-
-
-def read_clocks() -> Instant:
-    """Time enters here: the one place of the service that reads a clock for a request."""
-    return Instant(int(time.time()), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -170,24 +127,3 @@ class Guard:
         if raw_path not in self._routes:
             reason = self._endpoint(raw_path).nowhere(raw_path) or reason
         await self._turn_away(send, ROUTE, Refusal(reason, fact=fault), arrival, close=bool(fault))
-
-
-def framing_fault(listed: list[tuple[bytes, bytes]], named: Mapping[bytes, bytes]) -> str:
-    """Name what is wrong with a request's headers; empty when nothing is."""
-    if len(listed) > MAX_HEADERS:
-        return "more than 100 headers"
-    if len(listed) != len(named):
-        names = [name for name, _ in listed]
-        repeated = [name for name in _ONCE & named.keys() if names.count(name) > 1]
-        if repeated:
-            return f"repeated header: {repeated[0].decode()}"
-    if b"transfer-encoding" in named:
-        return "transfer-encoding"
-    if not named.get(b"host"):
-        return "no Host"
-    # One sum on the usual path; lengths one by one only when it could matter.
-    if sum(map(len, named.values())) + sum(map(len, named)) > MAX_HEADER_BYTES or len(listed) != len(named):
-        sizes = [len(name) + len(value) for name, value in listed]
-        if max(sizes) > MAX_HEADER_BYTES or sum(sizes) > MAX_HEADERS_BYTES:
-            return "headers too large"
-    return ""

@@ -24,7 +24,7 @@ _LONGEST_TEXT = 2000
 _HIDDEN = "[redacted]"
 _SECRET_NAMES = r"access_token|appsecret_proof|client_secret|app_secret|input_token|token"  # noqa: S105 - names of parameters
 _SECRETS = re.compile(
-    r"mp(?:c|rs)_[0-9A-Za-z_]{8,}"
+    r"mp(?:b|c|rs)_[0-9A-Za-z_]{8,}"
     r"|eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*){0,4}"
     r"|(?P<scheme>\b(?:Bearer|Basic)\s+)[0-9A-Za-z._~+/=|%-]+"
     rf"|(?P<name>\b(?:{_SECRET_NAMES})(?:=|%3[Dd]|[\"']?:\s*[\"']?))[^\s&\"',;)}}]+",

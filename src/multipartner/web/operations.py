@@ -1,7 +1,7 @@
-"""The operators' listener: /healthz, /readyz and /metrics, on loopback, in the parent of the workers.
+"""The operators' listener: /healthz, /readyz and /metrics, on loopback.
 
-It answers from what the workers report once a second, and never opens the database: the parent forks, and a connection
-that is open at a fork would make the child's locks lie.
+Of `serve` it is in the parent of the workers, answers from what they report once a second, and never opens the database: the
+parent forks, and a connection that is open at a fork would make the child's locks lie.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -30,6 +30,22 @@ class Workers(msgspec.Struct, frozen=True):
 
     expected: int
     alive: Callable[[], Collection[int]]
+
+
+class Told(Protocol):
+    """What is to be told: each probe with a value for "good" and the members of its answer."""
+
+    def metrics(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        ...
+
+    def health(self) -> tuple[bool, Mapping[str, object]]:
+        """Whether anybody is there to serve."""
+        ...
+
+    def readiness(self) -> tuple[bool, Mapping[str, object]]:
+        """Whether those who are there can serve."""
+        ...
 
 
 class Readings:
@@ -80,7 +96,7 @@ class Operations(http.server.ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, listener: socket.socket, readings: Readings) -> None:
+    def __init__(self, listener: socket.socket, readings: Told) -> None:
         super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
@@ -148,9 +164,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Probes come every few seconds; they are not logged."""
 
 
-_PROBES: Mapping[str, Callable[[Readings], tuple[bool, Mapping[str, object]]]] = {
-    "/healthz": Readings.health,
-    "/readyz": Readings.readiness,
+_PROBES: Mapping[str, Callable[[Told], tuple[bool, Mapping[str, object]]]] = {
+    "/healthz": lambda told: told.health(),
+    "/readyz": lambda told: told.readiness(),
 }
 
 PATHS = ("/metrics", *_PROBES)

@@ -1,0 +1,1 @@
+"""The client behind the contract's own path, for services in other languages."""

@@ -1,0 +1,40 @@
+"""The HTTP server, set up in the one way that all our services use."""
+
+import codecs
+from typing import Any, Final
+
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+from multipartner.web.logs import standard_config
+
+KILL_AFTER_S: Final = 6
+"""The parent's patience with a stopping worker; longer than the worker's own (`leaving.DRAIN_S`)."""
+
+HEADERS_WITHIN_MS: Final = 10_000
+BACKLOG: Final = 2048
+
+
+def http_server(where: dict[str, Any], workers: int, log_level: str, log_format: str) -> MPServer:
+    """Make a server; `where` is `address` and `port`, or `uds` and `uds_permissions`."""
+    # Imported by whoever resolves a name. Were a thread of the parent at it while a worker is forked, the worker would wait
+    # for that import's lock at its own first name, for ever: seen.
+    codecs.lookup("idna")
+    return MPServer(
+        "multipartner",
+        **where,
+        interface=Interfaces.ASGI,
+        workers=workers,
+        loop=Loops.uvloop,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADERS_WITHIN_MS),
+        websockets=False,
+        backlog=BACKLOG,
+        log_level=LogLevels(log_level if log_level in ("debug", "error") else "warning"),
+        log_dictconfig=standard_config(log_level, log_format),
+        log_access=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=KILL_AFTER_S,
+    )
