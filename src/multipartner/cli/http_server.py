@@ -10,8 +10,8 @@ from granian.server.mp import MPServer
 
 from multipartner.web.logs import standard_config
 
-KILL_AFTER_S: Final = 6
-"""The parent's patience with a stopping worker; longer than the worker's own (`leaving.DRAIN_S`)."""
+KILL_AFTER_S: Final = 10
+"""The parent's patience with a stopping worker: three times the worker's own (`leaving.DRAIN_S`), since a machine may be busy."""
 
 HEADERS_WITHIN_MS: Final = 10_000
 BACKLOG: Final = 2048
