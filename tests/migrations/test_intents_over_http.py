@@ -111,7 +111,7 @@ def test_both_request_forms_mean_the_same(companies: Companies) -> None:
 
 
 def test_an_intent_is_read_with_the_guides_fields(companies: Companies) -> None:
-    """`fields` may name the contract's members and the guides'; others are 422."""
+    """`fields` may name the contract's members and the guides'; others are 422, and what is no list of names is 400."""
     intent = asked(companies)
     told = companies.call("partner", "GET", intent, query="fields=solution,status,destination_waba")
 
@@ -121,8 +121,9 @@ def test_an_intent_is_read_with_the_guides_fields(companies: Companies) -> None:
         "status": "INITIATED",
         "destination_waba": {"id": SHOP},
     }
-    for name in ("name", "owner_app", "business", "id,,status"):
+    for name in ("name", "owner_app", "business"):
         assert code_of(companies.call("partner", "GET", intent, query=f"fields={name}")) == (422, 100)
+    assert code_of(companies.call("partner", "GET", intent, query="fields=id,,status")) == (400, 100)
 
 
 def test_a_scheduled_intent_tells_its_time(companies: Companies, demo: DemoDeployment) -> None:
