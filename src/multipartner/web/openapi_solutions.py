@@ -13,6 +13,7 @@ _ID: Final = {**TEXT, "pattern": f"^{ID_PATTERN}$"}
 _WHEN: Final = {**TEXT, "format": "date-time"}
 _TRUE: Final = {"type": "boolean"}
 _LONG: Final = {**TEXT, "maxLength": 500}
+_PERMISSIONS: Final = {"type": "array", "items": {**TEXT, "enum": ["MESSAGING"]}, "maxItems": 1}
 
 _SOLUTION: Final = (Reason.SOLUTION_UNKNOWN, Reason.APP_NOT_PARTY)
 _EDGE: Final = (Reason.MALFORMED_VERSION,)
@@ -40,9 +41,9 @@ OPERATIONS: Final = (
         node="Application-ID",
         body=object_of(
             {
-                "owner_permissions": {"type": "array", "items": {**TEXT, "enum": ["MESSAGING"]}, "maxItems": 1},
+                "owner_permissions": {**_PERMISSIONS, "examples": [["MESSAGING"]]},
                 "partner_app_id": _ID,
-                "partner_permissions": {"type": "array", "items": {**TEXT, "enum": ["MESSAGING"]}, "maxItems": 1},
+                "partner_permissions": {**_PERMISSIONS, "examples": [[]]},
                 "solution_name": {**TEXT, "minLength": 2, "maxLength": 75},
             },
             ["owner_permissions", "partner_app_id", "partner_permissions", "solution_name"],
