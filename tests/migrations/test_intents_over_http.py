@@ -201,7 +201,7 @@ def test_a_waba_that_is_not_reached_is_told_as_one_that_is_not_there(companies: 
 
 def test_an_intent_is_told_to_nobody_else(companies: Companies, demo: DemoDeployment) -> None:
     """Attack 31: to any other app an intent is a node that does not exist, byte for byte; the new solution's other side reads it
-    once the customer has consented, and a granular token reads that of its own share alone.
+    once the customer has consented, a granular token reads that of its own share alone, and an app token none: it reads no WABA.
     """  # noqa: D205 - one thought
     intent = asked(companies)
 
@@ -211,11 +211,11 @@ def test_an_intent_is_told_to_nobody_else(companies: Companies, demo: DemoDeploy
         return reply.status, reply.body.replace(trace_id.encode(), b"")
 
     granular = token_of(companies, "partner", OLD).json["access_token"]
-    for who in ("owner", "stranger", granular):
+    app_token = f"{PARTNER_APP}|{demo.secrets[AppId(PARTNER_APP)].reveal()}"
+    for who in ("owner", "stranger", granular, app_token):
         assert told(who, intent) == told(who, "999999999999999")
-    secret = demo.secrets[AppId(PARTNER_APP)].reveal()
-    assert told(f"{PARTNER_APP}|{secret}", intent)[0] == 200
     accept(demo, intent)
+    assert told(app_token, intent) == told(app_token, "999999999999999")
     assert [told(who, intent)[0] for who in ("owner", "stranger")] == [404, 200]
     granular = token_of(companies, "stranger", NEW).json["access_token"]
     assert told(granular, intent)[0] == 200
