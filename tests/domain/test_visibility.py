@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from multipartner.domain.graph import AppNode, SolutionNode, Viewer, ViewerKind
+from multipartner.domain.migration import Intent, IntentId, IntentNode, IntentStatus
 from multipartner.domain.model import (
     ALL_PERMISSIONS,
     MANAGEMENT_ONLY,
@@ -29,7 +30,7 @@ from multipartner.domain.nodes import (
     WabaSight,
 )
 from multipartner.domain.reasons import Reason, Refusal
-from multipartner.domain.visibility import has_partners, lists_customers, live_paths, visible
+from multipartner.domain.visibility import has_partners, lists_customers, live_paths, reads_intent, visible
 
 APP, PARTNER, OTHER = AppNode(AppId("1"), "App"), AppNode(AppId("2"), "Partner"), AppNode(AppId("3"), "Other")
 HOME, CUSTOMER, STRANGER = BusinessId("10"), BusinessId("11"), BusinessId("12")
@@ -138,3 +139,22 @@ def test_customers_are_listed_under_ones_own_ids() -> None:
     assert lists_customers(APP_TOKEN, APP.id) == Refusal(Reason.CREDENTIAL_NOT_ENOUGH)
     nobodys = [(CALLER, PARTNER.id), (APP_TOKEN, HOME), (GRANULAR, APP.id), (GRANULAR, "")]
     assert {lists_customers(viewer, id_) for viewer, id_ in nobodys} == {Refusal(Reason.NODE_UNKNOWN)}
+
+
+def test_an_intent_is_read_by_those_whom_it_concerns() -> None:
+    """Attacks 30, 31: of all statuses, askers and shares an intent is read by the app that asked, once accepted by both apps of
+    the new solution, with a granular token for the share that it moves into alone, and with no app token.
+    """  # noqa: D205 - one thought
+    for status, (own, party, same) in product(IntentStatus, product((True, False), repeat=3)):
+        target = SOLUTION if same else SolutionId("21")
+        intent = Intent(IntentId("60"), WABA, CUSTOMER, (APP if own else OTHER).id, SolutionId("22"), target, status, 0)
+        node = IntentNode(intent, "Solution", APP if party else OTHER, PARTNER)
+        known = own or (party and status.value in {"ACCEPTED", "COMPLETED"})
+
+        assert {name: reads_intent(viewer, node) for name, viewer in VIEWERS.items()} == {
+            "caller": known,
+            "granular": known and same,
+            "app": False,
+        }
+        elsewhere = msgspec.structs.replace(node, intent=msgspec.structs.replace(intent, business_id=STRANGER))
+        assert not reads_intent(GRANULAR, elsewhere)

@@ -1,13 +1,15 @@
 """Who sees what. Pure, and the only place that decides it; what is not seen is told as if it did not exist.
 
 A caller token sees what its app reaches: the app, its own business with its WABAs, the solutions it is a party to, the customers
-connected to it, and the WABAs that these share with it. A granular token sees exactly its grant. An app token sees the app and
-its solutions. That a solution exists is public, so an app that is no party to one is told so.
+connected to it, the WABAs that these share with it, and the migration intents that concern it. A granular token sees exactly
+its grant. An app token sees the app and its solutions. That a solution exists is public, so an app that is no party to one is
+told so.
 """
 
 from collections.abc import Iterable
 
 from multipartner.domain.graph import AppNode, SolutionNode, Viewer, ViewerKind
+from multipartner.domain.migration import IntentNode
 from multipartner.domain.model import USABLE_SOLUTION, BusinessId, Permission
 from multipartner.domain.nodes import BusinessSight, PhoneNumberSight, SharePath, Sight, SystemUserNode, WabaSight
 from multipartner.domain.reasons import Reason, Refusal
@@ -50,6 +52,14 @@ def lists_customers(viewer: Viewer, node_id: str) -> Refusal | None:
         return None
     # The app is the viewer's own, and so no secret to it; its business is.
     return Refusal(Reason.CREDENTIAL_NOT_ENOUGH if node_id == viewer.app_id else Reason.NODE_UNKNOWN)
+
+
+def reads_intent(viewer: Viewer, node: IntentNode) -> bool:
+    """Say whether a viewer reads a migration intent: a granular token that of its own share; an app token none, nor any WABA."""
+    if not node.is_visible_to(viewer.app_id) or viewer.kind is ViewerKind.APP:
+        return False
+    moves_into = (node.intent.target_solution_id, node.intent.business_id)
+    return viewer.tenant is None or (viewer.tenant.solution_id, viewer.tenant.business_id) == moves_into
 
 
 def _sees(viewer: Viewer, sight: BusinessSight | AppNode | WabaSight | PhoneNumberSight | SystemUserNode) -> bool:

@@ -4,6 +4,7 @@ Nothing is guessed: a name that comes twice, a part that is a file, text that is
 """
 
 import json
+import re
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
 
@@ -89,6 +90,10 @@ def _multipart(body: bytes, boundary: bytes) -> dict[str, Any]:
         raise BodyRefused("a part is not text in UTF-8") from error
 
 
+_DISPOSITION: Final = re.compile(rb'form-data[ \t]*;[ \t]*name=(?:"([^"\\]+)"|([\w.-]+))', re.IGNORECASE)
+"""One name and nothing else: of two names, or of one in another charset, another reader may take the other one."""
+
+
 class _Parts:
     """Collects the parts of a multipart body: named texts, no files."""
 
@@ -121,10 +126,10 @@ class _Parts:
 
     def _header_end(self) -> None:
         if self._field.lower() == b"content-disposition":
-            kind, options = parse_options_header(self._value)
-            if kind != b"form-data" or b"filename" in options:
-                raise BodyRefused("a part is a file, or no form-data")
-            self._name = options.get(b"name", b"")
+            said = _DISPOSITION.fullmatch(self._value)
+            if said is None or self._name:
+                raise BodyRefused("a part is a file, or has more or less than one name")
+            self._name = said[1] or said[2]
         self._field = self._value = b""
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:

@@ -18,7 +18,7 @@ from multipartner.web.openapi_reads import READS
 from multipartner.web.openapi_schemas import HEADERS
 from multipartner.web.openapi_tokens import TOKEN_OPERATIONS
 from multipartner.web.revocation import REVOCATION_PATH
-from multipartner.web.snippets import SNIPPETS
+from multipartner.web.snippets import SNIPPETS, call_of
 from multipartner.wire import refusals
 
 _PLACE = re.compile(r"\{\{([a-z_]+)\}\}")
@@ -142,16 +142,8 @@ def _described(base: str, version: str, operation: Described) -> str:
         f'<article class="card" id="{escape(operation.id)}"><h3>{escape(operation.summary)}</h3>'
         f'<p class="endpoint"><span class="verb">{operation.method.upper()}</span><code>{escape(operation.path)}</code></p>'
         f"<p>{_prose(operation.whose)}</p><p>Parameters: {body}.</p><p>{''.join(map(_chip, [200, *statuses]))}</p>"
-        f"<pre tabindex='0'><code>{escape(_call(base, version, operation))}</code></pre></article>"
+        f"<pre tabindex='0'><code>{escape(call_of(base, version, operation))}</code></pre></article>"
     )
-
-
-def _call(base: str, version: str, operation: Described) -> str:
-    """One line to try; ids are left to whoever pastes it, as variables of a shell."""
-    path = re.sub(r"\{([\w-]+)\}", lambda name: "$" + name[1].upper().replace("-", "_"), operation.path)
-    address = f'"{base}{path.replace("$VERSION", version)}"'
-    method = "" if operation.method == "get" else "--request POST "
-    return f'curl {method}{address} --header "Authorization: Bearer $CALLER_TOKEN"'
 
 
 def _chip(status: int) -> str:

@@ -10,6 +10,7 @@ from multipartner.domain.graph import ViewerKind
 from multipartner.domain.migration import IntentId, IntentMove
 from multipartner.domain.model import SolutionId, WabaId
 from multipartner.domain.reasons import Reason, Refusal
+from multipartner.domain.visibility import reads_intent
 from multipartner.partnering import migrations
 from multipartner.web.graph_operations import Operation, Operations, Work
 from multipartner.wire import migrations as wire
@@ -58,11 +59,7 @@ class MigrationLife:
     async def read(self, work: Work) -> bytes | Refusal | None:
         """`GET /{Migration-Intent-ID}`; None when there is no such intent, or this viewer sees none."""
         node = await migrations.intent_node(self._store, work.viewer.app_id, IntentId(work.presented.node_id))
-        if node is None:
-            return None
-        tenant = work.viewer.tenant
-        seen = (node.intent.target_solution_id, node.intent.business_id)
-        if tenant is not None and (tenant.solution_id, tenant.business_id) != seen:
+        if node is None or not reads_intent(work.viewer, node):
             return None
         names = wire.intent_fields(work.parameters.text("fields"))
         return names if isinstance(names, Refusal) else wire.intent(node, names)

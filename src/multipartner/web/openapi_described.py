@@ -99,10 +99,21 @@ def reasons_of(operation: Described) -> tuple[Reason, ...]:
 
 def names_in(operation: Described) -> tuple[str, ...]:
     """The parameters of query and body."""
-    properties = operation.body["properties"] if operation.body is not None else {}
-    names = tuple(properties) if isinstance(properties, Mapping) else ()
     asked = tuple(str(parameter["name"]) for parameter in (*operation.items, *operation.query))
-    return asked + (("fields",) if operation.takes_fields else ()) + names
+    return asked + (("fields",) if operation.takes_fields else ()) + tuple(_members(operation))
+
+
+def needed_in(operation: Described) -> Mapping[str, object]:
+    """The schemas of the parameters of query and body without which the operation is refused, by name."""
+    query = {str(parameter["name"]): parameter["schema"] for parameter in operation.query if parameter["required"]}
+    required = operation.body["required"] if operation.body is not None else ()
+    needed = required if isinstance(required, Collection) else ()
+    return query | {name: schema for name, schema in _members(operation).items() if name in needed}
+
+
+def _members(operation: Described) -> Mapping[str, object]:
+    properties = operation.body["properties"] if operation.body is not None else {}
+    return properties if isinstance(properties, Mapping) else {}
 
 
 def _operation(operation: Described, refusal_answer: Callable[[int, Collection[Reason]], Json]) -> Json:

@@ -6,12 +6,8 @@ from typing import Final
 from multipartner.domain.migration import ANSWERED, IntentStatus
 from multipartner.domain.reasons import Reason
 from multipartner.web.openapi_described import Described
-from multipartner.web.openapi_schemas import TEXT, Json, object_of
+from multipartner.web.openapi_schemas import ID, TEXT, WHEN, Json, object_of
 from multipartner.wire import migrations as wire
-from multipartner.wire.ask import ID_PATTERN
-
-_ID: Final = {**TEXT, "pattern": f"^{ID_PATTERN}$"}
-_WHEN: Final = {**TEXT, "format": "date-time"}
 
 MIGRATIONS: Final = (
     Described(
@@ -39,11 +35,11 @@ MIGRATIONS: Final = (
         node="WABA-ID",
         body=object_of(
             {
-                "solution_id": _ID,
+                "solution_id": ID,
                 "migration_intent": {**TEXT, "enum": list(wire.WORDS)},
-                "target_solution_id": _ID,
+                "target_solution_id": ID,
                 "migration_reason": {**TEXT, "maxLength": 500},
-                "scheduled_migration_time": _WHEN,
+                "scheduled_migration_time": WHEN,
             },
             ["solution_id"],
         ),
@@ -66,24 +62,24 @@ MIGRATIONS: Final = (
 def migration_schemas() -> Mapping[str, Json]:
     """The answers' schemas."""
     words = sorted({*ANSWERED.values(), wire.SCHEDULED})
-    solution = object_of({"id": _ID, "name": TEXT}, ["id", "name"])
+    solution = object_of({"id": ID, "name": TEXT}, ["id", "name"])
     return {
         "MigrationIntentSet": object_of(
             {
-                "id": _ID,
+                "id": ID,
                 "success": {"type": "boolean"},
-                "migration_intent_id": _ID,
+                "migration_intent_id": ID,
                 "status": {**TEXT, "enum": words},
-                "estimated_completion_time": _WHEN,
+                "estimated_completion_time": WHEN,
             },
             ["id", "success", "migration_intent_id", "status"],
         ),
         "MigrationIntent": object_of(
             {
-                "id": _ID,
+                "id": ID,
                 "status": {**TEXT, "enum": [status.value for status in IntentStatus]},
                 "solution": solution,
-                "destination_waba": object_of({"id": _ID}, ["id"]),
+                "destination_waba": object_of({"id": ID}, ["id"]),
             },
             ["id"],
         ),

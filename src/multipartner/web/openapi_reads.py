@@ -6,15 +6,12 @@ from typing import Final
 from multipartner.domain.graph import Role
 from multipartner.domain.reasons import Reason
 from multipartner.web.openapi_described import Described
-from multipartner.web.openapi_schemas import TEXT, WHOLE, Json, object_of
+from multipartner.web.openapi_schemas import ID, TEXT, WHOLE, Json, object_of
 from multipartner.web.openapi_solutions import solution_schemas
-from multipartner.wire.ask import ID_PATTERN
 from multipartner.wire.fields import Kind
 from multipartner.wire.nodes import BUSINESS, CUSTOMER, PHONE_NUMBER, WABA
 from multipartner.wire.pages import DEFAULT_LIMIT, MOST_LIMIT, SORTS
 from multipartner.wire.solutions import APP, SOLUTION
-
-_ID: Final = {**TEXT, "pattern": f"^{ID_PATTERN}$"}
 
 
 def _query(name: str, told: str, schema: Json = TEXT) -> Json:
@@ -30,7 +27,7 @@ _CURSORS: Final = (
     _query("after", "A page's `paging.cursors.after`: what comes after it."),
     _query("before", "A page's `paging.cursors.before`: what came before it."),
 )
-_FIND: Final = (_query("find", "At most the account with this id.", _ID),)
+_FIND: Final = (_query("find", "At most the account with this id.", ID),)
 _BUSINESS_TYPE: Final = _query("business_type", "Not to be had: no such thing is known.", {"type": "array", "items": TEXT})
 
 
@@ -209,11 +206,11 @@ READS: Final = (
 
 def read_schemas() -> Mapping[str, Json]:
     """The answers' schemas."""
-    named = {"id": _ID, "name": TEXT}
+    named = {"id": ID, "name": TEXT}
     business = object_of(named, ["id"])
     waba = object_of({**named, "on_behalf_of_business_info": business}, ["id"])
-    number = object_of({"id": _ID, "display_phone_number": TEXT, "status": {**TEXT, "enum": ["LINKED"]}}, ["id"])
-    me = object_of({"id": TEXT, "name": TEXT, "client_business_id": _ID}, ["id"])
+    number = object_of({"id": ID, "display_phone_number": TEXT, "status": {**TEXT, "enum": ["LINKED"]}}, ["id"])
+    me = object_of({"id": TEXT, "name": TEXT, "client_business_id": ID}, ["id"])
     customer = object_of({**named, "created_time": {**TEXT, "format": "date-time"}}, ["id"])
     return {
         "Me": me,

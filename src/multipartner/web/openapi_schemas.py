@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from multipartner.wire.ask import ID_PATTERN
+
 Json = Mapping[str, object]
 
 TEXT: Json = {"type": "string"}
 WHOLE: Json = {"type": "integer"}
+ID: Json = {**TEXT, "pattern": f"^{ID_PATTERN}$"}
+WHEN: Json = {**TEXT, "format": "date-time"}
 
 
 HEADERS: Mapping[str, str] = {

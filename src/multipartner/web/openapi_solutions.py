@@ -6,13 +6,11 @@ from typing import Final
 from multipartner.domain.lifecycle import TOLD, tasks_of
 from multipartner.domain.reasons import Reason
 from multipartner.web.openapi_described import Described
-from multipartner.web.openapi_schemas import TEXT, Json, object_of
-from multipartner.wire.ask import ID_PATTERN
+from multipartner.web.openapi_schemas import ID, TEXT, WHEN, Json, object_of
 
-_ID: Final = {**TEXT, "pattern": f"^{ID_PATTERN}$"}
-_WHEN: Final = {**TEXT, "format": "date-time"}
 _TRUE: Final = {"type": "boolean"}
 _LONG: Final = {**TEXT, "maxLength": 500}
+_PERMISSIONS: Final = {"type": "array", "items": {**TEXT, "enum": ["MESSAGING"]}, "maxItems": 1}
 
 _SOLUTION: Final = (Reason.SOLUTION_UNKNOWN, Reason.APP_NOT_PARTY)
 _EDGE: Final = (Reason.MALFORMED_VERSION,)
@@ -40,9 +38,9 @@ OPERATIONS: Final = (
         node="Application-ID",
         body=object_of(
             {
-                "owner_permissions": {"type": "array", "items": {**TEXT, "enum": ["MESSAGING"]}, "maxItems": 1},
-                "partner_app_id": _ID,
-                "partner_permissions": {"type": "array", "items": {**TEXT, "enum": ["MESSAGING"]}, "maxItems": 1},
+                "owner_permissions": {**_PERMISSIONS, "examples": [["MESSAGING"]]},
+                "partner_app_id": ID,
+                "partner_permissions": {**_PERMISSIONS, "examples": [[]]},
                 "solution_name": {**TEXT, "minLength": 2, "maxLength": 75},
             },
             ["owner_permissions", "partner_app_id", "partner_permissions", "solution_name"],
@@ -56,7 +54,7 @@ OPERATIONS: Final = (
         "The invited app. The solution is active with the answer.",
         "SolutionAccepted",
         (*_MOVE, Reason.APP_NOT_CALLERS),
-        body=object_of({"partner_app_id": _ID, "log_session_id": _LONG}, []),
+        body=object_of({"partner_app_id": ID, "log_session_id": _LONG}, []),
     ),
     Described(
         "rejectSolutionRequest",
@@ -70,7 +68,7 @@ OPERATIONS: Final = (
             {
                 "request_type": {**TEXT, "enum": ["PARTNERSHIP_REQUEST", "DEACTIVATION_REQUEST"]},
                 "rejection_reason": _LONG,
-                "partner_app_id": _ID,
+                "partner_app_id": ID,
             },
             [],
         ),
@@ -113,17 +111,17 @@ OPERATIONS: Final = (
 
 def solution_schemas() -> Mapping[str, Json]:
     """The answers' schemas."""
-    app = object_of({"id": _ID, "name": TEXT}, ["id", "name"])
+    app = object_of({"id": ID, "name": TEXT}, ["id", "name"])
     status = {**TEXT, "enum": sorted({told.status for told in TOLD.values()})}
     pending = {**TEXT, "enum": sorted({told.pending for told in TOLD.values()})}
     partner = {**TEXT, "enum": sorted({told.partner for told in TOLD.values()})}
-    entry = object_of({"id": _ID, "partner_app": app, "status": partner}, ["id", "partner_app", "status"])
+    entry = object_of({"id": ID, "partner_app": app, "status": partner}, ["id", "partner_app", "status"])
     partners = object_of({"data": {"type": "array", "items": entry}}, ["data"])
     tasks = {"type": "array", "items": {**TEXT, "enum": list(tasks_of(messaging=True))}}
     return {
         "Solution": object_of(
             {
-                "id": _ID,
+                "id": ID,
                 "name": TEXT,
                 "status": status,
                 "status_for_pending_request": pending,
@@ -134,18 +132,18 @@ def solution_schemas() -> Mapping[str, Json]:
             ["id"],
         ),
         "SolutionPartners": partners,
-        "SolutionCreated": object_of({"solution_id": _ID}, ["solution_id"]),
+        "SolutionCreated": object_of({"solution_id": ID}, ["solution_id"]),
         "SolutionAccepted": object_of(
-            {"solution_id": _ID, "partner_status": partner, "success": _TRUE, "message": TEXT, "update_time": _WHEN},
+            {"solution_id": ID, "partner_status": partner, "success": _TRUE, "message": TEXT, "update_time": WHEN},
             ["solution_id", "partner_status", "success"],
         ),
         "SolutionRejected": object_of(
             {
                 "success": _TRUE,
-                "solution_id": _ID,
+                "solution_id": ID,
                 "rejected_request_type": TEXT,
-                "rejection_timestamp": _WHEN,
-                "partner_app_id": _ID,
+                "rejection_timestamp": WHEN,
+                "partner_app_id": ID,
             },
             ["success", "solution_id", "rejected_request_type"],
         ),

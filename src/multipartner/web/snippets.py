@@ -1,8 +1,12 @@
 """The operation as ready code. A template is filled by the page's server, and again by its script when somebody types."""
 
+import json
+import re
 from collections.abc import Mapping
 
 import msgspec
+
+from multipartner.web.openapi_described import Described, needed_in
 
 
 class Snippet(msgspec.Struct, frozen=True):
@@ -67,3 +71,29 @@ if (answer.ok) {
         '"',
     ),
 )
+
+
+def call_of(base: str, version: str, operation: Described) -> str:
+    """An operation as a call of curl with what it needs; ids and texts are left to whoever pastes it, as a shell's variables."""
+    path = re.sub(r"\{([\w-]+)\}", lambda name: _variable(name[1]), operation.path)
+    method = operation.method.upper()
+    lines = [f'curl --request {method} "{base}{path.replace("$VERSION", version)}"']
+    if method == "GET":
+        lines[0] = lines[0].replace("--request GET ", "--get " if needed_in(operation) else "")
+    if not operation.open:
+        lines.append('--header "Authorization: Bearer $CALLER_TOKEN"')
+    lines += [f"--data-urlencode {_quoted(name, schema)}" for name, schema in needed_in(operation).items()]
+    return " \\\n  ".join(lines)
+
+
+def _variable(name: str) -> str:
+    return "$" + name.upper().replace("-", "_")
+
+
+def _quoted(name: str, schema: object) -> str:
+    match schema:
+        case {"examples": [example, *_]}:
+            return f"'{name}={example if isinstance(example, str) else json.dumps(example)}'"
+        case {"enum": [word]}:
+            return f'"{name}={word}"'
+    return f'"{name}={_variable(name)}"'
