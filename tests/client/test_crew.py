@@ -1,10 +1,13 @@
 """The provider's threads: that none is lost, none turns in circles, and whatever befalls a fetch reaches who waits for it."""
 
+import ast
+import inspect
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +26,7 @@ from multipartner.client import (
 )
 from multipartner.client.keys import TokenKey
 from multipartner.client.ports import Response, Stored
+from multipartner.client.telling import EVENTS
 
 KEYS = [ACCOUNT.key("7", str(number)) for number in range(20)]
 
@@ -242,3 +246,35 @@ print(sorted(set(sys.modules) - before))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_every_event_is_told_and_every_one_told_has_a_name_in_the_list() -> None:
+    """Whoever counts events by `telling.EVENTS` misses none, and waits for none that never comes."""
+    told: set[str] = set()
+    for path in Path(inspect.getfile(TokenProvider)).parent.glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in ("tell", "_tell"):
+                told |= {str(part.value) for part in ast.walk(call.args[0]) if isinstance(part, ast.Constant)}
+
+    assert told - {""} == EVENTS
+
+
+def test_a_hook_that_asks_the_provider_misses_no_event() -> None:
+    """Each of two thousand events is told once, however much there is to tell while a hook is at work."""
+    told: list[str] = []
+    api, clock = Api(), TurnedClock()
+    states: set[str] = set()
+
+    def hook(name: str, key: TokenKey | None) -> None:
+        if key is not None:
+            states.add(provider.explain(key).state)
+        told.append(name)
+
+    with TokenProvider(ACCOUNT, transport=FakeTransport(api, clock), clock=clock, hooks=[hook]) as provider:
+        keys = [ACCOUNT.key("7", str(number)) for number in range(2000)]
+        for key in keys:
+            provider.get(key)
+        provider.forget(keys)
+
+        assert told.count("forgotten") == 2000
+        assert "absent" in states

@@ -51,6 +51,7 @@ class Crew:
 
     def _renew(self) -> None:
         self.lock = threading.Lock()
+        self._emitting = threading.local()
         self._work = threading.Condition(self.lock)
         self._tick = threading.Condition(self.lock)
         """The one idle thread that keeps time waits on this, until `_looks_at`; the other idle ones wait on `_work`."""
@@ -94,13 +95,21 @@ class Crew:
             self._threads.append(thread)
 
     def emit(self) -> None:
-        """Tell the hooks what happened. Without the lock: a hook may call the provider."""
-        while self.flow.told:
-            with suppress(IndexError):
-                name, key = self.flow.told.popleft()
-                for hook in self._hooks:
-                    with suppress(Exception):
-                        hook(name, key)
+        """Tell the hooks what happened. Without the lock: a hook may call the provider, and is not told within itself."""
+        if getattr(self._emitting, "is_so", False):
+            return
+        self._emitting.is_so = True
+        try:
+            while self.flow.told:
+                with suppress(IndexError):
+                    self._tell_hooks(*self.flow.told.popleft())
+        finally:
+            self._emitting.is_so = False
+
+    def _tell_hooks(self, name: str, key: TokenKey | None) -> None:
+        for hook in self._hooks:
+            with suppress(Exception):
+                hook(name, key)
 
     def wait_for(self, flight: Flight, deadline: float) -> bool:
         """Wait for a flight's result until then (seconds since boot). Without the lock."""
