@@ -4,7 +4,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -12,13 +12,11 @@ from multipartner.client.failures import Failure, Kind
 from multipartner.client.fetching import Briefing, Fetcher
 from multipartner.client.flights import Again, Failed, Fetched, Flight, FlightQueue, Outcome
 from multipartner.client.flow import Flow
+from multipartner.client.hooks import Hook, Teller
 from multipartner.client.keys import Account, TokenKey
 from multipartner.client.policy import ExpiryAbsurd, life_of, plan, share_of
 from multipartner.client.ports import Moment, Ports, Stored
 from multipartner.client.tokens import NEVER
-
-Hook = Callable[[str, TokenKey | None], None]
-"""Told an event's name (`telling.EVENTS`) and the key, if it is one key's. What it raises is dropped."""
 
 _JOIN_S: Final = 15.0
 _TICK: Final = "tick"
@@ -51,7 +49,7 @@ class Crew:
 
     def _renew(self) -> None:
         self.lock = threading.Lock()
-        self._emitting = threading.local()
+        self._teller = Teller(self._hooks)
         self._work = threading.Condition(self.lock)
         self._tick = threading.Condition(self.lock)
         """The one idle thread that keeps time waits on this, until `_looks_at`; the other idle ones wait on `_work`."""
@@ -96,20 +94,7 @@ class Crew:
 
     def emit(self) -> None:
         """Tell the hooks what happened. Without the lock: a hook may call the provider, and is not told within itself."""
-        if getattr(self._emitting, "is_so", False):
-            return
-        self._emitting.is_so = True
-        try:
-            while self.flow.told:
-                with suppress(IndexError):
-                    self._tell_hooks(*self.flow.told.popleft())
-        finally:
-            self._emitting.is_so = False
-
-    def _tell_hooks(self, name: str, key: TokenKey | None) -> None:
-        for hook in self._hooks:
-            with suppress(Exception):
-                hook(name, key)
+        self._teller(self.flow.told)
 
     def wait_for(self, flight: Flight, deadline: float) -> bool:
         """Wait for a flight's result until then (seconds since boot). Without the lock."""

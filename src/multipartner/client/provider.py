@@ -15,12 +15,13 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from multipartner.client.clocks import SystemClock
-from multipartner.client.crew import Crew, Hook
+from multipartner.client.crew import Crew
 from multipartner.client.errors import LifetimeTooShort, ProviderClosed, TokenUnavailable, WaitTimedOut, WrongAccount, error_of
 from multipartner.client.failures import Failure, Kind
 from multipartner.client.flights import Flight
 from multipartner.client.flow import Flow
 from multipartner.client.gates import RetryPolicy, Uniform
+from multipartner.client.hooks import Hook
 from multipartner.client.keys import Account, TokenKey
 from multipartner.client.policy import RefreshPolicy
 from multipartner.client.ports import Clock, Moment, Ports, TokenStore, Transport
