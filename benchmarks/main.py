@@ -17,6 +17,7 @@ from benchmarks import (
     rows_reads,
     rows_revocation,
     rows_scale,
+    rows_simulation,
     rows_sockets,
     rows_start,
     rows_tokens,
@@ -54,10 +55,11 @@ OF_THE_CLIENT: dict[str, Callable[[Plan], list[Line]]] = {
     "hits": rows_tokens.hits,
     "tenants": rows_tokens.tenants,
     "torture": rows_torture.torture,
+    "simulation": rows_simulation.simulation,
 }
 ORDER = (
     *("in-process", "warm", "minting", "oidc", "scale", "memory", "statements", "changes", "revocation", "start", "flood"),
-    *("limits", "costs", "reads", "postgres", "hits", "tenants", "torture"),
+    *("limits", "costs", "reads", "postgres", "hits", "tenants", "torture", "simulation"),
 )
 
 

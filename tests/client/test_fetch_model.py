@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from client.driving import ACCOUNT, BAD_CALLER, DENIED, EPOCH_S, FAULT, LIMITED, UNSHARED, Driven, granted
+from client.driving import ACCOUNT, BAD_CALLER, DENIED, EPOCH_S, FAULT, LIMITED, UNSHARED, Driven, granted, refused
 from multipartner.client.keys import TokenKey
 from multipartner.client.ports import Response
 from multipartner.client.rejecting import matching
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from multipartner.client.flights import Flight
 
 KEYS = [ACCOUNT.key("1", "10"), ACCOUNT.key("1", "11"), ACCOUNT.key("2", "10")]
-ANSWERS = {"fault": FAULT, "limited": LIMITED, "caller": BAD_CALLER, "denied": DENIED, "unshared": UNSHARED}
+OF_BUSINESS = refused(400, 80007, x_business_use_case_usage='{"1":[{"call_count":100,"estimated_time_to_regain_access":5}]}')
+ANSWERS = {
+    "fault": FAULT,
+    "limited": LIMITED,
+    "of business": OF_BUSINESS,
+    "caller": BAD_CALLER,
+    "denied": DENIED,
+    "unshared": UNSHARED,
+}
 KINDS = st.sampled_from(["granted", "granted", "granted", "never", *ANSWERS])
 LIVES = st.sampled_from([60, 300, 3600, 86_400])
 
@@ -89,6 +97,33 @@ class Fetches(RuleBasedStateMachine):
         else:
             self.reject(key)
         self.fetch(key, "granted", life_s)
+
+    @rule(per_s=st.sampled_from([0.01, 1, 1000]))
+    def prefetch(self, per_s: float) -> None:
+        before = {key: state.flight for key, state in self.driven.flow.table.states.items() if state.flight is not None}
+        lives = {key for key, token in self.driven.flow.table.tokens.items() if self.driven.boot < token.until}
+        begun = self.driven.flow.prefetch(KEYS, self.driven.boot, per_s)
+        after = {key: state.flight for key, state in self.driven.flow.table.states.items() if state.flight is not None}
+        assert before.items() <= after.items(), "a flight that was under way was lost"
+        assert len(after) == len(before) + begun
+        assert not (after.keys() - before.keys()) & lives, "fetched what is there"
+
+    @rule(key=keys, life_s=LIVES)
+    def doubt(self, key: TokenKey, life_s: int) -> None:
+        """A young token is refused: the one before stands in, when there is one that lives, and is the only one that may."""
+        self.fetch(key, "granted", life_s)
+        self.driven.pass_s(0.75 * life_s)
+        self.fetch(key, "granted", life_s)
+        young = self.driven.flow.table.tokens.get(key)
+        self.reject(key)
+        served = self.driven.flow.table.tokens.get(key)
+        if young is not None and served is not None and served is not young:
+            assert served.generation < young.generation
+            assert self.driven.boot + 2 < served.until, "one stands in that is nearly dead"
+            self.ask(key, 0)
+            self.driven.pass_s(3)
+            self.ask(key, 0)
+            assert self.driven.flow.table.tokens.get(key) is young, "the young token did not come back"
 
     def _granted(self, key: TokenKey, kind: str, life_s: int, began: int) -> Response:
         if kind in ANSWERS:

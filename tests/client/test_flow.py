@@ -6,9 +6,11 @@ import pytest
 
 from client.driving import ACCOUNT, BAD_CALLER, DENIED, FAULT, KEY, LIMITED, UNSHARED, Api, Driven, Told, granted, refused
 from multipartner.client.failures import Kind
+from multipartner.client.flights import FlightQueue
 from multipartner.client.gates import RetryPolicy
 from multipartner.client.keys import TokenKey
 from multipartner.client.rejecting import matching
+from multipartner.client.tokens import NEVER
 from multipartner.client.verdicts import Await, Refuse, Serve
 
 OTHER = ACCOUNT.key(KEY.solution_id, "4089388446014104")
@@ -461,3 +463,69 @@ class TestSweep:
         driven.run()
 
         assert (order[0], len(order)) == (KEY, 1001)
+
+    def test_what_is_prefetched_waits_for_the_quota_and_keeps_its_pace(self) -> None:
+        """Above 90 % usage nothing is prefetched; afterwards not all that waited goes out at once."""
+        driven = Driven()
+        driven.get()
+        driven.api.answer = lambda _key, wall: granted("t", wall + 3600, **{"x-app-usage": '{"call_count":95}'})
+        driven.get(ACCOUNT.key("2", "1"))
+        driven.api.answer = None
+        driven.flow.prefetch([ACCOUNT.key("1", str(number)) for number in range(100)], driven.boot, 10)
+        driven.pass_s(20)
+        assert driven.run() == 0
+        driven.pass_s(280.5)
+
+        first = driven.run()
+        assert 0 < first <= 10
+        driven.pass_s(5)
+        second = driven.run()
+        assert 40 <= second <= 60
+        driven.pass_s(10)
+        assert first + second + driven.run() == 100
+
+    def test_what_is_prefetched_leaves_a_failing_api_alone(self) -> None:
+        """While the API answers nobody, prefetching goes on rarely."""
+        driven = Driven(Api(answer=lambda _key, _wall: FAULT), retry=RetryPolicy(attempts=1))
+        driven.flow.prefetch([ACCOUNT.key("1", str(number)) for number in range(1000)], driven.boot, 1e9)
+        driven.pass_s(1)
+
+        assert driven.run() < 10
+
+    def test_what_stood_in_for_a_young_token_ends_though_nobody_asks(self) -> None:
+        """A sweep brings the young token back: the other one may be dead by then."""
+        driven = Driven()
+        driven.get()
+        driven.pass_s(3000)
+        driven.get()
+        driven.run()
+        young = driven.flow.table.tokens[KEY]
+        assert driven.flow.reject(KEY, young.fingerprint, driven.boot)
+        assert driven.flow.table.tokens[KEY] is not young
+        driven.pass_s(700)
+        driven.flow.sweep(driven.boot)
+
+        assert driven.flow.table.tokens[KEY] is young
+
+
+class TestQueue:
+    def test_an_older_entry_does_not_let_a_flight_go_early(self) -> None:
+        """Whoever was prefetched, then waited for, then told to wait, waits: the first entry counts no more."""
+        queue = FlightQueue()
+        flight = queue.new(KEY, NEVER)
+        queue.put(flight, 10.0, 0.0)
+        queue.promote(flight, 0.0)
+        assert queue.pop(0.0) is flight
+        queue.put(flight, 20.0, 0.0)
+
+        assert (queue.pop(15.0), queue.pop(20.0), queue.pop(30.0)) == (None, flight, None)
+
+    def test_entries_that_count_no_more_do_not_pile_up(self) -> None:
+        """To prefetch and to forget a thousand keys a hundred times leaves room for about as many."""
+        driven = Driven()
+        keys = [ACCOUNT.key("1", str(number)) for number in range(1000)]
+        for _ in range(100):
+            driven.flow.prefetch(keys, driven.boot, 0.001)
+            driven.flow.forget(matching(keys))
+
+        assert len(driven.flow.queue) <= 2100

@@ -21,6 +21,7 @@ _LOUD: Final = {
     "credential_rejected": "error",
     "store_unavailable": "error",
     "store_row_unopened": "error",
+    "unexpected": "error",
     "gate_closed": "warning",
     "poisoned": "warning",
     "purged": "warning",

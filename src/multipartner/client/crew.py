@@ -2,21 +2,21 @@
 
 import os
 import threading
+import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+from multipartner.client.failures import Failure, Kind
 from multipartner.client.fetching import Briefing, Fetcher
-from multipartner.client.flights import Again, Fetched, Flight, FlightQueue
+from multipartner.client.flights import Again, Failed, Fetched, Flight, FlightQueue, Outcome
 from multipartner.client.flow import Flow
+from multipartner.client.hooks import Hook, Teller
 from multipartner.client.keys import Account, TokenKey
 from multipartner.client.policy import ExpiryAbsurd, life_of, plan, share_of
-from multipartner.client.ports import Moment, Ports, Stored, StoreUnavailable
+from multipartner.client.ports import Moment, Ports, Stored
 from multipartner.client.tokens import NEVER
-
-Hook = Callable[[str, TokenKey | None], None]
-"""Told an event's name (`telling.EVENTS`) and the key, if it is one key's. What it raises is dropped."""
 
 _JOIN_S: Final = 15.0
 _TICK: Final = "tick"
@@ -49,11 +49,15 @@ class Crew:
 
     def _renew(self) -> None:
         self.lock = threading.Lock()
+        self._teller = Teller(self._hooks)
         self._work = threading.Condition(self.lock)
+        self._tick = threading.Condition(self.lock)
+        """The one idle thread that keeps time waits on this, until `_looks_at`; the other idle ones wait on `_work`."""
         self._done = threading.Condition(self.lock)
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._keeps_time = False
+        self._looks_at = NEVER
 
     def now(self) -> Moment:
         """Read both clocks."""
@@ -68,22 +72,29 @@ class Crew:
                 waiter()
         if settled:
             self._done.notify_all()
-        waiting = len(self.flow.queue)
-        if waiting and not self._idle and len(self._threads) < self._workers and not self.closed:
-            thread = threading.Thread(target=self._run, name="multipartner-tokens", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        elif waiting:
+        if not self._idle:
+            if len(self.flow.queue) and len(self._threads) < self._workers and not self.closed:
+                self._hire()
+        elif not self._keeps_time:
             self._work.notify()
+        elif self.flow.queue.is_ready:
+            (self._work if self._idle > 1 else self._tick).notify()
+        elif (self.flow.queue.next_at() or NEVER) < self._looks_at:
+            self._tick.notify()
+
+    def _hire(self) -> None:
+        thread = threading.Thread(target=self._run, name="multipartner-tokens", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # No more threads here, or the interpreter ends: whoever asks next tries again, and the others' patience ends.
+            self.flow.tell("unexpected")
+        else:
+            self._threads.append(thread)
 
     def emit(self) -> None:
-        """Tell the hooks what happened. Without the lock: a hook may call the provider."""
-        while self.flow.told:
-            with suppress(IndexError):
-                name, key = self.flow.told.pop(0)
-                for hook in self._hooks:
-                    with suppress(Exception):
-                        hook(name, key)
+        """Tell the hooks what happened. Without the lock: a hook may call the provider, and is not told within itself."""
+        self._teller(self.flow.told)
 
     def wait_for(self, flight: Flight, deadline: float) -> bool:
         """Wait for a flight's result until then (seconds since boot). Without the lock."""
@@ -100,9 +111,10 @@ class Crew:
         if self._store is not None and keys:
             try:
                 self._store.forget(keys)
-            except StoreUnavailable:
+            except Exception:  # noqa: BLE001 - StoreUnavailable, or a fault of somebody's own store
                 with self.lock:
                     self.flow.tell("store_unavailable")
+                self.emit()
 
     def close(self) -> None:
         """End every wait, let the threads finish what they are at, let go of connections and store."""
@@ -113,12 +125,14 @@ class Crew:
                     self.flow.settle(state.flight, Again())
             self.wake()
             self._work.notify_all()
+            self._tick.notify_all()
             self._done.notify_all()
             threads = list(self._threads)
         self.emit()
+        give_up = time.monotonic() + _JOIN_S
         for thread in threads:
             if thread is not threading.current_thread():
-                thread.join(timeout=_JOIN_S)
+                thread.join(timeout=max(give_up - time.monotonic(), 0.0))
         self._transport.close()
         if self._store is not None:
             self._store.close()
@@ -126,7 +140,14 @@ class Crew:
     # in the threads
 
     def _run(self) -> None:
-        lock = self.lock
+        lock, threads = self.lock, self._threads
+        try:
+            self._work_on(lock)
+        finally:
+            with lock, suppress(ValueError):
+                threads.remove(threading.current_thread())
+
+    def _work_on(self, lock: threading.Lock) -> None:
         while True:
             with lock:
                 task = self._next()
@@ -149,17 +170,26 @@ class Crew:
             now = self.clock.boot()
             if self.flow.sweep(now):
                 return _TICK
-            self.wake()
-            keeps_time, self._keeps_time = not self._keeps_time, True
             self._idle += 1
             try:
-                self.clock.wait(self._work, max(self.flow.next_at(now) - now, 0.001) if keeps_time else None)
+                self._rest(now)
             finally:
                 self._idle -= 1
-                if keeps_time:
-                    self._keeps_time = False
-                    self._work.notify()
         return None
+
+    def _rest(self, now: float) -> None:
+        if self._keeps_time:
+            self.wake()
+            self.clock.wait(self._work, None)
+            return
+        self._keeps_time, self._looks_at = True, self.flow.next_at(now)
+        self.wake()
+        try:
+            self.clock.wait(self._tick, max(self._looks_at - now, 0.001))
+        finally:
+            self._keeps_time, self._looks_at = False, NEVER
+            # Another one keeps time while this one works.
+            self._work.notify()
 
     def _briefing(self, flight: Flight) -> Briefing:
         state, token = self.flow.table.state(flight.key), self.flow.table.tokens.get(flight.key)
@@ -168,11 +198,19 @@ class Crew:
         return Briefing(generation, rejected, self.flow.clock.at(self.clock.boot()))
 
     def _fly(self, flight: Flight, briefing: Briefing) -> None:
-        outcome, stored = self._fetch(flight.key, briefing)
+        outcome: Outcome
+        try:
+            outcome, stored = self._fetch(flight.key, briefing)
+            trouble = "" if stored else "store_unavailable"
+        except BaseException as error:  # noqa: BLE001 - a fault of somebody's own transport must not leave callers waiting
+            outcome, trouble = Failed(_unexpected(error), self.now()), "unexpected"
         with self.lock:
-            if not stored:
-                self.flow.tell("store_unavailable", flight.key)
-            self.flow.land(flight, outcome, self.clock.boot())
+            if trouble:
+                self.flow.tell(trouble, flight.key)
+            try:
+                self.flow.land(flight, outcome, self.clock.boot())
+            except Exception as error:  # noqa: BLE001 - as above
+                self.flow.crashed(flight, _unexpected(error), self.clock.boot())
             forget, self.flow.to_forget = self.flow.to_forget, []
             self.wake()
         self.forget_stored(forget)
@@ -194,17 +232,18 @@ class Crew:
             return
         try:
             digests = self._store.forgotten()
-        except StoreUnavailable:
-            return
-        if digests is None or digests:
+            if digests is not None and not digests:
+                return
             with self.lock:
                 known = [*self.flow.table.tokens, *self.flow.table.states]
             # Without the lock: a digest for each of 100,000 keys takes a third of a second.
             meant = {key for key in known if digests is None or self._store.digest(key) in digests}
-            with self.lock:
-                self.flow.forget(meant.__contains__)
-                self.wake()
-            self.emit()
+        except Exception:  # noqa: BLE001 - StoreUnavailable, or a fault of somebody's own store
+            return
+        with self.lock:
+            self.flow.forget(meant.__contains__)
+            self.wake()
+        self.emit()
 
     def renew_in_child(self) -> None:
         """After a fork: tokens stay, threads and connections are the parent's, and so is what was under way."""
@@ -212,15 +251,21 @@ class Crew:
         now = self.clock.boot()
         self.flow.queue = FlightQueue()
         self.flow.settled = []
+        self.flow.told.clear()
+        self.flow.to_forget = []
         for key, state in self.flow.table.states.items():
             if state.flight is not None:
                 state.flight = None
                 token = self.flow.table.tokens.get(key)
-                if token is not None and token.refresh_at < NEVER:
+                if token is not None:
                     token.refresh_at = now
         self._transport.abandon()
         if self._store is not None:
             self._store.close()
+
+
+def _unexpected(error: BaseException) -> Failure:
+    return Failure(Kind.TRANSIENT, detail=f"unexpected {type(error).__name__}")
 
 
 _CREWS: "weakref.WeakSet[Crew]" = weakref.WeakSet()

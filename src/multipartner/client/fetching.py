@@ -1,6 +1,7 @@
 """One attempt of a flight: the store first, then the lease, then the API. Runs in the provider's threads, without its lock."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -8,7 +9,7 @@ import msgspec
 from multipartner.client.failures import Failure, Kind, classify, date_of, usage_of
 from multipartner.client.flights import Adopted, Elsewhere, Failed, Fetched, Outcome
 from multipartner.client.keys import Account, TokenKey, fingerprint
-from multipartner.client.ports import Moment, Response, Stored, StoreUnavailable, TokenStore, Transport, TransportFailed
+from multipartner.client.ports import Moment, Response, Stored, TokenStore, Transport, TransportFailed
 from multipartner.wire.answer import AnswerMalformed, parse
 
 _LEASE_S: Final = 30
@@ -55,7 +56,7 @@ class Fetcher:
         try:
             stored = self._store.load(key, int(briefing.server_s))
             leased = self._from_store(self._store, key, briefing, stored)
-        except StoreUnavailable:
+        except Exception:  # noqa: BLE001 - StoreUnavailable, or a fault of somebody's own store: neither keeps from asking
             return self._ask(key), False
         if not isinstance(leased, int):
             return leased, True
@@ -82,7 +83,12 @@ class Fetcher:
         return leased
 
     def _under_lease(self, store: TokenStore, key: TokenKey, generation: int) -> tuple[Outcome, bool]:
-        outcome = self._ask(key)
+        try:
+            outcome = self._ask(key)
+        except BaseException:
+            with suppress(Exception):
+                store.release(key)
+            raise
         try:
             if not isinstance(outcome, Fetched):
                 store.release(key)
@@ -90,7 +96,7 @@ class Fetcher:
             fetched = msgspec.structs.replace(outcome, generation=generation + 1)
             # Whether it was published or somebody else's newer one is there: this one is good for this process.
             store.publish(key, self._plan(key, fetched, generation + 1))
-        except StoreUnavailable:
+        except Exception:  # noqa: BLE001 - as above
             return outcome, False
         return fetched, True
 

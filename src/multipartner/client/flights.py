@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FOREGROUND: Final = -1.0
+_LEAST_CLEARED: Final = 1024
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ Result = AccessToken | Failure | Again
 class Flight:
     """One fetch of one key. Joined by whoever asks meanwhile; cancelling a waiter never cancels it."""
 
-    __slots__ = ("attempts", "deadline", "delays", "is_taken", "key", "overtaken", "priority", "result", "seq", "waiters")
+    __slots__ = ("attempts", "deadline", "delays", "entry", "key", "overtaken", "priority", "result", "seq", "waiters")
 
     def __init__(self, key: TokenKey, priority: float, seq: int) -> None:
         self.key = key
@@ -73,7 +74,8 @@ class Flight:
         self.delays = 0
         self.deadline = 0.0
         """Until when (seconds since boot) somebody waits; 0.0 for nobody."""
-        self.is_taken = False
+        self.entry = 0
+        """Its place in the queue; 0 when it is not in it."""
         self.overtaken = False
         """What it brings is not published: the key was rejected or forgotten after it began."""
         self.result: Result | None = None
@@ -91,10 +93,17 @@ class FlightQueue:
     def __init__(self) -> None:
         self._ready: list[tuple[float, int, Flight]] = []
         self._later: list[tuple[float, int, Flight]] = []
-        self._seq = itertools.count()
+        self._seq = itertools.count(1)
+        self._most_later = _LEAST_CLEARED
 
     def __len__(self) -> int:
+        """How many entries there are; those of flights that were promoted or overtaken meanwhile count until they are cleared."""
         return len(self._ready) + len(self._later)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `pop` may have one at once."""
+        return bool(self._ready)
 
     def new(self, key: TokenKey, priority: float) -> Flight:
         """Make a flight; a smaller priority goes first."""
@@ -102,18 +111,19 @@ class FlightQueue:
 
     def put(self, flight: Flight, not_before: float, now: float) -> None:
         """Queue one, or queue it again."""
-        flight.is_taken = False
+        seq = flight.entry = next(self._seq)
         if not_before > now:
-            heapq.heappush(self._later, (not_before, next(self._seq), flight))
+            heapq.heappush(self._later, (not_before, seq, flight))
+            self._clear()
         else:
-            heapq.heappush(self._ready, (flight.priority, next(self._seq), flight))
+            heapq.heappush(self._ready, (flight.priority, seq, flight))
 
     def promote(self, flight: Flight, now: float) -> None:
         """Somebody waits for it from now on."""
         if not flight.is_awaited:
             flight.priority = FOREGROUND
-            if not flight.is_taken:
-                # Its older entry stays where it is and is passed over once the flight is taken.
+            if flight.entry:
+                # Its older entry stays where it is and is passed over.
                 self.put(flight, 0.0, now)
 
     def pop(self, now: float) -> Flight | None:
@@ -122,12 +132,23 @@ class FlightQueue:
             _, seq, flight = heapq.heappop(self._later)
             heapq.heappush(self._ready, (flight.priority, seq, flight))
         while self._ready:
-            flight = heapq.heappop(self._ready)[2]
-            if not flight.is_taken and flight.result is None:
-                flight.is_taken = True
+            _, seq, flight = heapq.heappop(self._ready)
+            if _counts(seq, flight):
+                flight.entry = 0
                 return flight
         return None
 
     def next_at(self) -> float | None:
         """When the next delayed flight is ready; None when none is delayed."""
         return self._later[0][0] if self._later else None
+
+    def _clear(self) -> None:
+        """Let go of entries that count no more, whenever there are twice as many as the last time."""
+        if len(self._later) > self._most_later:
+            self._later = [entry for entry in self._later if _counts(*entry[1:])]
+            heapq.heapify(self._later)
+            self._most_later = max(2 * len(self._later), _LEAST_CLEARED)
+
+
+def _counts(seq: int, flight: Flight) -> bool:
+    return flight.entry == seq and flight.result is None

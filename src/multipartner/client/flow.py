@@ -4,6 +4,7 @@ Every method takes the time. The driver (`provider`) holds one lock around each 
 empties `settled`, `told` and `to_forget` after each call. Times are seconds since boot unless a name says otherwise.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -23,6 +24,7 @@ from multipartner.client.verdicts import Await, Refuse, Serve, Verdict
 _AGAIN_S: Final = 30.0
 """A token that lives too short for a caller is not fetched again for that before this age."""
 _SWEEP_S: Final = 1.0
+_SUFFERING_S: Final = 5.0
 
 
 class Flow:
@@ -47,9 +49,11 @@ class Flow:
         self.sweeps = False
         """Whether tokens that are used are fetched anew in time even when nobody asks."""
         self.settled: list[Flight] = []
-        self.told: list[tuple[str, TokenKey | None]] = []
+        self.told: deque[tuple[str, TokenKey | None]] = deque()
         self.to_forget: list[TokenKey] = []
         self._swept_at = now.boot
+        self._paced_at = now.boot
+        self._paced_per_s = 50.0
 
     def tell(self, name: str, key: TokenKey | None = None) -> None:
         """Note an event for the driver's hooks."""
@@ -130,7 +134,7 @@ class Flow:
 
     def prefetch(self, keys: Iterable[TokenKey], now: float, per_s: float) -> int:
         """Begin background flights for keys without a token, spread over time."""
-        begun = 0
+        begun, self._paced_per_s = 0, per_s
         for key in keys:
             token, state = self.table.tokens.get(key), self.table.state(key)
             if (token is None or now >= token.until) and state.flight is None and now >= state.retry_at:
@@ -150,9 +154,23 @@ class Flow:
                 landing.give_up(self, flight, self.breaker.failure or Failure(Kind.CREDENTIAL), now.boot)
             elif self.gate.failure is not None and now.boot < self.gate.opens_at:
                 landing.throttled(self, flight, self.gate.failure, now.boot)
+            elif not flight.is_awaited and flight.key not in self.table.tokens and (at := self._held_back(now.boot)) > now.boot:
+                self.queue.put(flight, self.paced(at), now.boot)
             else:
                 return flight
         return None
+
+    def _held_back(self, now: float) -> float:
+        """Say when what is prefetched may go out: as other background calls, not while the quota or the API suffers."""
+        at = self.gate.background_at(now) if self.health.lets_background(now) else now + _SUFFERING_S
+        if at <= now:
+            self.gate.took_background(now)
+        return at
+
+    def paced(self, at: float) -> float:
+        """Return a moment from `at` on for something prefetched that had to wait, so that not all of it goes out at once."""
+        self._paced_at = max(self._paced_at + 1 / self._paced_per_s, at)
+        return self._paced_at
 
     def next_at(self, now: float) -> float:
         """When `take` or `sweep` has to be called at the latest."""
@@ -176,10 +194,12 @@ class Flow:
             token = self.table.tokens.get(key)
             if token is None:
                 continue  # a key that was dropped and came back stands in the ring twice for a while
+            if now >= token.refresh_at:
+                token = self._of_two(key, token)
             if now >= token.until:
                 self.table.drop(key)
             elif self.sweeps and token.used and now >= token.refresh_at:
-                self.refresh(key, self._of_two(key, token), now)
+                self.refresh(key, token, now)
         return True
 
     def _probe_after_step(self, now: float) -> None:
@@ -203,6 +223,23 @@ class Flow:
         rejecting.revive(self, matches)
 
     # what landing needs
+
+    def again_at(self, key: TokenKey, failure: Failure, now: float) -> float:
+        """Return when somebody who is told of this failure may ask again: the key's own time, or that of gate or breaker."""
+        if failure.kind is Kind.CREDENTIAL:
+            return max(self.breaker.probe_at, now)
+        if failure.kind is Kind.THROTTLED and not failure.of_business:
+            return max(self.gate.opens_at, now)
+        state = self.table.states.get(key)
+        return max(state.retry_at, now) if state is not None else now
+
+    def crashed(self, flight: Flight, failure: Failure, now: float) -> None:
+        """End a flight that something unexpected befell, so that nobody waits for it."""
+        self.tell("unexpected", flight.key)
+        state = self.table.states.get(flight.key)
+        if state is not None and state.flight is flight:
+            state.flight, state.failure, state.retry_at = None, failure, now + self.retry.transient_pause_s
+        self.settle(flight, failure)
 
     def settle(self, flight: Flight, result: AccessToken | Failure | Again) -> None:
         """Give a flight its result, once."""

@@ -211,8 +211,10 @@ def give_up(flow: "Flow", flight: Flight, failure: Failure, now: float) -> None:
 def throttled(flow: "Flow", flight: Flight, failure: Failure, now: float) -> None:
     """The app's gate is closed: who waits long enough goes on waiting, as does what was prefetched; everybody else is told."""
     opens_at, is_held = flow.gate.opens_at, flight.key in flow.table.tokens
-    if opens_at < flight.deadline if flight.is_awaited else not is_held:
+    if flight.is_awaited and opens_at < flight.deadline:
         flow.queue.put(flight, opens_at, now)
+    elif not flight.is_awaited and not is_held:
+        flow.queue.put(flight, flow.paced(opens_at), now)
     else:
         _end(flow, flight, failure, opens_at, now)
 

@@ -15,12 +15,13 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from multipartner.client.clocks import SystemClock
-from multipartner.client.crew import Crew, Hook
+from multipartner.client.crew import Crew
 from multipartner.client.errors import LifetimeTooShort, ProviderClosed, TokenUnavailable, WaitTimedOut, WrongAccount, error_of
 from multipartner.client.failures import Failure, Kind
 from multipartner.client.flights import Flight
 from multipartner.client.flow import Flow
 from multipartner.client.gates import RetryPolicy, Uniform
+from multipartner.client.hooks import Hook
 from multipartner.client.keys import Account, TokenKey
 from multipartner.client.policy import RefreshPolicy
 from multipartner.client.ports import Clock, Moment, Ports, TokenStore, Transport
@@ -33,6 +34,7 @@ from multipartner.client.verdicts import Await, Refuse, Serve, Verdict
 T = TypeVar("T")
 
 _DEFAULT_TIMEOUT_S: Final = 10.0
+_WRONG_ACCOUNT: Final = "the key was made for another account, or for another caller token: make it with `key`"
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -115,7 +117,7 @@ class TokenProvider:
                 if verdict.wait_for is not None:
                     self._crew.wait_for(verdict.wait_for, self._boot() + self._options.policy.soft_wait_s)
                 return self._newest(key, verdict)
-            waited = self._flight(key, verdict, waited)
+            waited = self._flight(key, verdict, waited, min_ttl_s)
             if not self._crew.wait_for(waited, deadline):
                 raise self._timed_out(key)
 
@@ -128,20 +130,19 @@ class TokenProvider:
                 if verdict.wait_for is not None:
                     await self._wait_for(verdict.wait_for, self._options.policy.soft_wait_s)
                 return self._newest(key, verdict)
-            waited = self._flight(key, verdict, waited)
+            waited = self._flight(key, verdict, waited, min_ttl_s)
             if not await self._wait_for(waited, deadline - self._boot()):
                 raise self._timed_out(key)
 
     def _want(self, key: TokenKey, min_ttl_s: float, deadline: float, waited: Flight | None) -> Verdict:
         if key.account != self.account.id:
-            raise WrongAccount("the key was made for another account, or for another caller token: make it with `key`")
+            raise WrongAccount(_WRONG_ACCOUNT)
         with self._crew.lock:
             if self._crew.closed:
                 raise ProviderClosed("the provider is closed")
             if waited is not None and isinstance(waited.result, Failure):
                 # Those who waited share the failure, whatever may have been begun by now.
-                state = self._flow.table.states.get(key)
-                verdict: Verdict = Refuse(waited.result, max(self._boot(), state.retry_at if state is not None else 0.0))
+                verdict: Verdict = Refuse(waited.result, self._flow.again_at(key, waited.result, self._boot()))
             else:
                 verdict = self._flow.want(key, self._boot(), min_ttl_s, deadline)
                 self._crew.wake()
@@ -152,11 +153,13 @@ class TokenProvider:
         token = self._tokens.get(key) if served.wait_for is not None else None
         return served.token if token is None else token
 
-    def _flight(self, key: TokenKey, verdict: Await | Refuse, waited: Flight | None) -> Flight:
+    def _flight(self, key: TokenKey, verdict: Await | Refuse, waited: Flight | None, min_ttl_s: float) -> Flight:
         """Return what to wait for; raises what there is to say instead."""
         if isinstance(verdict, Refuse):
             raise self._refused(key, verdict)
-        if waited is not None and isinstance(waited.result, AccessToken):
+        brought = waited.result if waited is not None else None
+        # One that lives long enough and is gone all the same was rejected or evicted since: its successor is waited for.
+        if isinstance(brought, AccessToken) and self._boot() + min_ttl_s >= brought.until:
             raise LifetimeTooShort(key, None, None, "the newest token does not live long enough")
         return verdict.flight
 
@@ -206,7 +209,8 @@ class TokenProvider:
         self, keys: Iterable[TokenKey] | None = None, *, business_id: str | None = None, solution_id: str | None = None
     ) -> int:
         """Drop tokens, here and in the store, because what they stand for has ended. Returns how many keys were known."""
-        known = self._change(lambda: self._flow.forget(matching(keys, business_id, solution_id)))
+        matches = matching(keys, business_id, solution_id)
+        known = self._change(lambda: self._flow.forget(matches))
         self._crew.forget_stored(known)
         return len(known)
 
@@ -214,11 +218,23 @@ class TokenProvider:
         self, keys: Iterable[TokenKey] | None = None, *, business_id: str | None = None, solution_id: str | None = None
     ) -> None:
         """Forget refusals, because the customer has just shared: the next call asks at once."""
-        self._change(lambda: self._flow.revive(matching(keys, business_id, solution_id)))
+        matches = matching(keys, business_id, solution_id)
+        self._change(lambda: self._flow.revive(matches))
 
     def prefetch(self, keys: Iterable[TokenKey], *, per_s: float = 50.0) -> int:
-        """Begin to fetch what is not there, in the background, so many a second and as the quota allows. Returns how many."""
-        return self._change(lambda: self._flow.prefetch(keys, self._boot(), per_s))
+        """Begin to fetch what is not there, in the background, so many a second and as the quota allows. Returns how many.
+
+        Raises WrongAccount, ProviderClosed, and ValueError for a `per_s` that is no rate.
+        """
+        if not per_s > 0:
+            raise ValueError("per_s must be more than 0")
+        # Not under the lock: `keys` may be a generator of the caller's, which may take its time or ask this provider.
+        listed = list(keys)
+        if any(key.account != self.account.id for key in listed):
+            raise WrongAccount(_WRONG_ACCOUNT)
+        if self._crew.closed:
+            raise ProviderClosed("the provider is closed")
+        return self._change(lambda: self._flow.prefetch(listed, self._boot(), per_s))
 
     def explain(self, key: TokenKey) -> Explanation:
         """Say what is known of a key, what would happen now, and when it is fetched next; without any secret."""

@@ -55,7 +55,8 @@ class KeyState:
 
     def is_idle(self, now: float) -> bool:
         """Nothing in it is of use any more."""
-        waits = self.flight is not None or self.aside is not None or now < self.retry_at or now < self.previous_until
+        two = self.aside is not None and now < self.aside.until
+        waits = self.flight is not None or two or now < self.retry_at or now < self.previous_until
         return not waits and not any(now - at < 60.0 for _, at in self.rejected)
 
 

@@ -30,6 +30,7 @@ EVENTS: Final = frozenset(
         "clock_step",
         "store_unavailable",
         "store_row_unopened",
+        "unexpected",
     }
 )
 """The names that hooks are told; a hit tells none, since it is shorter than telling."""
@@ -131,7 +132,7 @@ def health_of(flow: Flow, now: Moment) -> Health:
         expired=sum(token.until <= now.boot for token in tokens),
         runway_s=_finite(lives[0]) if lives else None,
         runway_p5_s=_finite(lives[len(lives) // 20]) if lives else None,
-        queued=len(flow.queue),
+        queued=sum(state.flight is not None and state.flight.entry > 0 for state in states),
         under_way=sum(state.flight is not None for state in states),
         refused=sum(state.failure is not None and now.boot < state.retry_at for state in states),
         gate_closed_s=max(flow.gate.opens_at - now.boot, 0.0),

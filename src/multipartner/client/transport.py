@@ -1,5 +1,6 @@
 """The one place of the client that opens connections: httpx2, without redirects, with bounds on time and size."""
 
+import codecs
 import threading
 from typing import Any, Final
 
@@ -26,6 +27,9 @@ class HttpTransport:
         self._uds = uds
         self._client: httpx2.Client | None = None
         self._opening = threading.Lock()
+        # What a first call would import in a thread is imported here: a child that is forked meanwhile would wait for ever.
+        codecs.lookup("idna")
+        self._open()
 
     def fetch(self, account: Account, key: TokenKey) -> Response:
         """See `ports.Transport` (contract: getSolutionAccessToken)."""
