@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from benchmarks import (
     report,
@@ -57,37 +57,49 @@ OF_THE_CLIENT: dict[str, Callable[[Plan], list[Line]]] = {
     "torture": rows_torture.torture,
     "simulation": rows_simulation.simulation,
 }
-ORDER = (
+OF_THE_SERVICE = (
     *("in-process", "warm", "minting", "oidc", "scale", "memory", "statements", "changes", "revocation", "start", "flood"),
-    *("limits", "costs", "reads", "postgres", "hits", "tenants", "torture", "simulation"),
+    *("limits", "costs", "reads", "postgres"),
 )
+PARTS = {"service": OF_THE_SERVICE, "client": tuple(OF_THE_CLIENT)}
+"""Each has a table of its own in the page, with the date of its run."""
+
+ORDER = tuple(name for rows in PARTS.values() for name in rows)
 
 
 def main() -> None:
-    """Measure all, or the rows that are named, and write the page if it was all of them."""
+    """Measure all, one part, or the rows that are named, and write each part's table if it was all of them."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measure the figures of the service and of the client.")
     parser.add_argument("plan", nargs="?", choices=("full", "quick"), default="full", help="quick: fewer pairs, 100,000 shares")
+    parser.add_argument("--part", choices=PARTS, help="the service or the client alone, with its table")
     parser.add_argument("--only", action="append", choices=ORDER, help="a row; can be given again; the page is then not written")
     given = parser.parse_args()
     plan = QUICK if given.plan == "quick" else FULL
     # A stop must stop the servers as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    begun, sources = time.monotonic(), report.sources()
-    if not given.only or set(given.only) - set(OF_THE_CLIENT):
+    if given.only:
+        _all_of(given.only, plan)
+        return
+    for part in [given.part] if given.part else PARTS:
+        begun, sources = time.monotonic(), report.sources()
+        found = _all_of(PARTS[part], plan)
+        if report.sources() != sources:
+            sys.exit("the sources changed while they were measured: the page is left as it was")
+        report.write(part, found, plan, time.monotonic() - begun)
+        print(f"written: {report.PAGE}, {part}")
+
+
+def _all_of(names: Sequence[str], plan: Plan) -> list[Line]:
+    if set(names) - set(OF_THE_CLIENT):
         ensure_wrk()
-    found: list[Line] = []
-    for name in given.only or ORDER:
+    begun, found = time.monotonic(), list[Line]()
+    for name in names:
         print(f"{time.monotonic() - begun:4.0f} s  {name} ...", flush=True)
         lines = _measured(name, plan)
         found += lines
         for line in lines:
             print(f"        {line.figure}: {line.measured} [{line.to_hold}] {line.held.value}; {line.note}", flush=True)
-    if given.only:
-        return
-    if report.sources() != sources:
-        sys.exit("the sources changed while they were measured: the page is left as it was")
-    report.write(found, plan, time.monotonic() - begun)
-    print(f"written: {report.PAGE}")
+    return found
 
 
 def _measured(name: str, plan: Plan) -> list[Line]:

@@ -19,17 +19,21 @@ from benchmarks.rows_oidc import version as oidc_version
 import multipartner
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-_BEGIN, _END = "<!-- written by make bench: begin -->", "<!-- written by make bench: end -->"
 
 
-def write(lines: Sequence[Line], plan: Plan, seconds: float) -> None:
-    """Put the table in place of the one before. Raises ValueError when the page has lost its markers."""
-    text = PAGE.read_text()
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+def write(part: str, lines: Sequence[Line], plan: Plan, seconds: float) -> None:
+    """Put a part's table in place of the one before. Raises ValueError when the page has lost its markers."""
+    text, (first, last) = PAGE.read_text(), markers(part)
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
         raise ValueError(f"{PAGE.name} has no markers to write between")
-    PAGE.write_text(f"{before}{_BEGIN}\n{_facts(plan, seconds)}\n\n{table(lines)}\n{_END}{after}")
+    PAGE.write_text(f"{before}{first}\n{_facts(part, plan, seconds)}\n\n{table(lines)}\n{last}{after}")
+
+
+def markers(part: str) -> tuple[str, str]:
+    """The lines between which a part's table stands."""
+    return f"<!-- written by make bench, {part}: begin -->", f"<!-- written by make bench, {part}: end -->"
 
 
 def sources() -> str:
@@ -45,17 +49,20 @@ def table(lines: Sequence[Line]) -> str:
     return "\n".join(rows)
 
 
-def _facts(plan: Plan, seconds: float) -> str:
-    command = "make bench" if plan.name == "full" else f"make bench ARGS={plan.name}"
+def _facts(part: str, plan: Plan, seconds: float) -> str:
+    plan_named = "" if plan.name == "full" else f"{plan.name} "
+    command = f'make bench ARGS="{plan_named}--part {part}"'
     libraries = ", ".join(f"{name} {version(name)}" for name in ("granian", "uvloop", "starlette", "msgspec", "cryptography"))
     compared = ", ".join(f"{name} {version(name)}" for name in ("google-auth", "azure-identity", "msal", "botocore", "Authlib"))
-    node = _printed(["node", "--version"]).removeprefix("v")
-    return (
+    head = (
         f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, {seconds / 60:.0f} minutes; {plan.pairs} pairs of {plan.seconds:g} s a side."
         "\n"
         f"{_machine()}; load average before {_LOAD_BEFORE:.1f}. Python {platform.python_version()},"
-        f" SQLite {sqlite3.sqlite_version}, {libraries}; {compared}; wrk {_wrk()}; Node {node}, oidc-provider {oidc_version()}."
     )
+    if part == "client":
+        return f"{head} cryptography {version('cryptography')}; {compared}."
+    node = _printed(["node", "--version"]).removeprefix("v")
+    return f"{head} SQLite {sqlite3.sqlite_version}, {libraries}; wrk {_wrk()}; Node {node}, oidc-provider {oidc_version()}."
 
 
 _LOAD_BEFORE = os.getloadavg()[0]
