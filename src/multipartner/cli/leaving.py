@@ -12,6 +12,9 @@ from multipartner.web.asgi import Receive, Scope, Send
 DRAIN_S: Final = 3.0
 """Answers that were begun before a stop have so long to end; then everything is closed all the same."""
 
+_END_S: Final = 7
+"""Whatever holds a worker up after it was told to stop, the kernel ends it then: before its parent has to kill it."""
+
 _PR_SET_PDEATHSIG: Final = 1
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -55,7 +58,15 @@ class Worker:
         # Not a handler of the loop: those lose a signal that comes while the loop stands still, as it does once, when the
         # lifespan has started and the server begins to listen.
         loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(stop))
+
+        def told(_number: int, _frame: object) -> None:
+            # Its default action: no Python has to run for it, so that even an interpreter that does not end is ended.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            if not signal.getitimer(signal.ITIMER_REAL)[0]:
+                signal.alarm(_END_S)
+            loop.call_soon_threadsafe(stop)
+
+        signal.signal(signal.SIGTERM, told)
         if os.getppid() != self._parent:
             stop()
 
