@@ -25,7 +25,7 @@ class _Server(MPServer):
     """Tells a worker twice to stop, before it is killed."""
 
     def _stop_workers(self) -> None:
-        # Of some hundred stops on a busy machine one worker did not leave, as if it had not heard the signal; why is not known. One
+        # Of some hundred stops on a busy machine one worker did not leave, as if it had not heard the signal; why is unknown. One
         # that is on its way is not disturbed by the second.
         workers: list[Any] = list(self.wrks)
         for worker in workers:
