@@ -133,8 +133,9 @@ def test_no_secret_leaves(folder: Folder) -> None:
     ) as api:
         folder.account("main", api.url, APP)
         token = folder.credential()
+        wrong = token[:-1] + ("1" if token.endswith("0") else "0")
         with brokering(folder) as broker:
-            answers = [broker.ask(token, TARGET), broker.ask(token, OTHER), broker.ask(f"{token[:-1]}0", TARGET)]
+            answers = [broker.ask(token, TARGET), broker.ask(token, OTHER), broker.ask(wrong, TARGET)]
             answers += [broker.ask("x", f"{TARGET}&access_token={token}")]
             arguments = [
                 Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (broker.process.pid, *children_of(broker.process.pid))
