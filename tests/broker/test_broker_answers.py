@@ -126,6 +126,24 @@ def test_a_token_that_never_expires_says_zero(broker: InProcess) -> None:
     assert broker.ask().body == b'{"access_token":"eternal","expires_at":0}'
 
 
+OF_A_BUSINESS = refused(429, 80008, x_business_use_case_usage='{"1":[{"type":"whatsapp","call_count":100}]}')
+
+
+@pytest.mark.parametrize("name", [*ANSWERS, "429 of one business"])
+def test_upstream_fails_only_while_it_does_not_answer(broker: InProcess, name: str) -> None:
+    """After a fault any answer, whatever it says, has readiness name `upstream` no more; only another fault keeps it."""
+    broker.apis["main"].answer = lambda _key, _wall: FAULT
+    broker.ask(business=OTHER_CUSTOMER)
+    assert broker.readings.readiness()[1]["failing"] == ["main:upstream"]
+    response = OF_A_BUSINESS if name not in ANSWERS else ANSWERS[name][0]
+    broker.apis["main"].answer = lambda _key, _wall: response
+    broker.ask()
+
+    failing = broker.readings.readiness()[1]["failing"]
+    assert isinstance(failing, list)
+    assert ("main:upstream" in failing) == (response in (FAULT, FOREIGN))
+
+
 def test_while_upstream_is_down_tokens_are_served_to_their_end(broker: InProcess) -> None:
     """A token that lives is served while upstream fails, runway falls, readiness tells; at its end comes the transient 500."""
     assert broker.ask().status == 200

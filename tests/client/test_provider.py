@@ -241,6 +241,25 @@ def test_closing_ends_every_wait(world: World) -> None:
         world.provider.get(KEY, min_ttl_s=1)
 
 
+def test_a_closed_provider_hands_out_nothing(world: World) -> None:
+    """After `close` also a token that was at hand is refused, and none is left in memory."""
+    world.provider.get(KEY)
+    world.provider.close()
+
+    with pytest.raises(ProviderClosed):
+        world.provider.get(KEY)
+    with pytest.raises(ProviderClosed):
+        asyncio.run(world.provider.aget(KEY))
+    assert world.provider.health().tokens == 0
+
+
+def test_what_is_no_key_is_told_with_the_way_to_one(world: World) -> None:
+    """None, a pair or a text in place of a key: a TypeError that names the method that makes one."""
+    for wrong in (None, (KEY.solution_id, KEY.business_id), KEY.business_id):
+        with pytest.raises(TypeError, match=r"provider\.key"):
+            world.provider.get(wrong)  # type: ignore[arg-type]
+
+
 def test_a_token_prints_and_leaves_nothing(world: World) -> None:
     """Attack 57: a token has no text in repr, format, errors or copies, and is not pickled; nor is an account's secret seen."""
     token = world.provider.get(KEY)
@@ -321,3 +340,14 @@ def test_an_account_that_cannot_work_is_refused_by_name(origin: str, app: str, t
         Account(origin, app, Secret(token))
     assert "pw" not in str(error.value)
     assert "two words" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("caller_token", "secret-of-somebody"), ("app_secret", "secret-of-somebody"), ("caller_token", None)]
+)
+def test_a_secret_is_given_as_one(name: str, value: object) -> None:
+    """A caller token or app secret as plain text is refused with its name and the type that it must have, not with its value."""
+    given: dict[str, object] = {"caller_token": Secret("t"), name: value}
+    with pytest.raises(TypeError, match=f"{name} must be a Secret") as error:
+        Account("https://graph.example", "1", **given)  # type: ignore[arg-type]
+    assert "of-somebody" not in str(error.value)

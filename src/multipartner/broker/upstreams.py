@@ -27,12 +27,14 @@ _LOUD: Final = {
     "purged": "warning",
     "clock_step": "warning",
     "denied": "info",
+    "throttled": "info",
+    "refused": "warning",
     "degraded": "warning",
 }
 """Events that an operator reads of, and how loud they are; all of them are counted."""
 
 _LINES_PER_S: Final = 20
-_ANSWERED: Final = frozenset({"refresh_ok", "denied", "gate_closed", "credential_rejected"})
+_ANSWERED: Final = frozenset({"refresh_ok", "denied", "throttled", "refused", "gate_closed", "credential_rejected"})
 
 
 class Vitals(msgspec.Struct, frozen=True):

@@ -117,7 +117,7 @@ class Crew:
                 self.emit()
 
     def close(self) -> None:
-        """End every wait, let the threads finish what they are at, let go of connections and store."""
+        """End every wait, let the threads finish what they are at, let go of tokens, connections and store."""
         with self.lock:
             self.closed = True
             for state in self.flow.table.states.values():
@@ -133,6 +133,9 @@ class Crew:
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(timeout=max(give_up - time.monotonic(), 0.0))
+        with self.lock:
+            # Not before the threads have ended: one of them may just have brought a token.
+            self.flow.table.tokens.clear()
         self._transport.close()
         if self._store is not None:
             self._store.close()

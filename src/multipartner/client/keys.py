@@ -49,7 +49,8 @@ class Account:
     """An app's way to the API: where it is, which version is asked for, and the caller token of its system user.
 
     `origin` is `https://host[:port]`; plain http is taken for this machine only, or for a unix socket's name.
-    With `app_secret` every call carries `appsecret_proof`. Raises ValueError with the name of what is wrong, never its value.
+    With `app_secret` every call carries `appsecret_proof`. Raises ValueError, or TypeError for a secret given as plain text, with
+    the name of what is wrong, never its value.
     """
 
     __slots__ = ("_app_secret", "_caller_token", "id")
@@ -57,6 +58,9 @@ class Account:
     def __init__(
         self, origin: str, app_id: str, caller_token: Secret, *, version: str = "v23.0", app_secret: Secret | None = None
     ) -> None:
+        _check_is_secret("caller_token", caller_token)
+        if app_secret is not None:
+            _check_is_secret("app_secret", app_secret)
         if not _ID.fullmatch(app_id):
             raise ValueError("app_id must be 1 to 32 digits")
         if not _VERSION.fullmatch(version):
@@ -87,6 +91,11 @@ class Account:
 
     def __repr__(self) -> str:
         return f"<Account app {self.id.app_id} at {self.id.origin}>"
+
+
+def _check_is_secret(name: str, given: object) -> None:
+    if not isinstance(given, Secret):
+        raise TypeError(f"{name} must be a Secret, as in Secret(text): a plain text shows up in logs and traces")
 
 
 def fingerprint(text: str) -> str:

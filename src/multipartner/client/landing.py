@@ -141,6 +141,7 @@ def _failed(flow: "Flow", flight: Flight, failure: Failure, now: float) -> None:
         _transient(flow, flight, state, failure, now)
     elif failure.kind is Kind.THROTTLED and failure.of_business:
         pause_s = max(failure.retry_after_s, retry.denied_pause_s) * flow.uniform(1.0, 1.2)
+        flow.tell("throttled", flight.key)
         _fail(flow, flight, state, failure, now + pause_s, now)
     elif failure.kind is Kind.THROTTLED:
         flow.gate.close(failure, now)
@@ -151,6 +152,7 @@ def _failed(flow: "Flow", flight: Flight, failure: Failure, now: float) -> None:
         flow.tell("credential_rejected")
         give_up(flow, flight, failure, now)
     elif failure.kind is Kind.REFUSED:
+        flow.tell("refused", flight.key)
         _fail(flow, flight, state, failure, now + retry.refused_pause_s * flow.uniform(0.8, 1.2), now)
     else:
         _denied(flow, flight, state, failure, now)

@@ -84,7 +84,7 @@ class TokenProvider:
     def get(self, key: TokenKey, *, min_ttl_s: float = 0.0, timeout_s: float = _DEFAULT_TIMEOUT_S) -> AccessToken:
         """Return a token that lives for `min_ttl_s` seconds and a margin; waits only when there is none, up to `timeout_s`.
 
-        Raises TokenUnavailable in one of its forms (`errors`), WrongAccount, ProviderClosed.
+        Raises TokenUnavailable in one of its forms (`errors`), WrongAccount, ProviderClosed, TypeError for what is no key.
         """
         try:
             token = self._tokens[key]
@@ -135,6 +135,8 @@ class TokenProvider:
                 raise self._timed_out(key)
 
     def _want(self, key: TokenKey, min_ttl_s: float, deadline: float, waited: Flight | None) -> Verdict:
+        if not isinstance(key, TokenKey):
+            raise TypeError("key is a TokenKey: make it with `provider.key(solution_id, business_id)`")
         if key.account != self.account.id:
             raise WrongAccount(_WRONG_ACCOUNT)
         with self._crew.lock:
@@ -245,7 +247,10 @@ class TokenProvider:
         return self._change(lambda: health_of(self._flow, self._crew.now()))
 
     def close(self) -> None:
-        """Stop the threads, end every wait with ProviderClosed, let go of connections and store. Does not raise."""
+        """Stop the threads, end every wait and every later `get` with ProviderClosed, let go of tokens, connections and store.
+
+        Does not raise.
+        """
         self._crew.close()
 
     def _change(self, act: Callable[[], T]) -> T:

@@ -19,6 +19,8 @@ EVENTS: Final = frozenset(
         "lease_wait",
         "negative_hit",
         "denied",
+        "throttled",
+        "refused",
         "purged",
         "degraded",
         "rejected",
