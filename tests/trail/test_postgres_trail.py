@@ -1,6 +1,7 @@
 """The trail in PostgreSQL when sessions end, the server goes away, or another one takes its place."""
 
 import asyncio
+import itertools
 import os
 import signal
 import tempfile
@@ -78,6 +79,7 @@ async def _until_blocked(place: InDatabase) -> None:
 
 def test_an_event_in_doubt_breaks_no_chain(in_database: InDatabase) -> None:
     """An event that was told as unrecorded, and then was committed after all, is one more link and nothing else."""
+    recorded: list[str] = []
 
     async def use() -> None:
         async with opened(in_database, limits=TrailLimits(lock_s=60, record_s=0.05)) as trail:
@@ -87,17 +89,19 @@ def test_an_event_in_doubt_breaks_no_chain(in_database: InDatabase) -> None:
                 await _until_blocked(in_database)
                 with pytest.raises(TrailUnavailable):
                     await taken
-            recorded = 2
-            while recorded < 4:
+            # Each attempt is an event of its own: on a busy machine one of these may be in doubt as well.
+            for number in itertools.count(2):
                 try:
-                    await trail.record(issued(recorded))
-                    recorded += 1
+                    await trail.record(issued(number))
                 except TrailUnavailable:
-                    await asyncio.sleep(0)
+                    continue
+                recorded.append(f"jti{number}")
+                if len(recorded) == 2:
+                    break
 
     asyncio.run(use())
 
-    assert [jti for jti in issued_in(in_database) if jti != "jti1"] == ["jti2", "jti3"]
+    assert [jti for jti in issued_in(in_database) if jti in recorded] == recorded
     assert verify(in_database.backend).findings == ()
 
 
