@@ -17,8 +17,8 @@ help: ## list the verbs
 demo: $(VENV)/server.stamp ## from a bare checkout to a granular token; ARGS=--once stops after one round trip, ARGS=--json is for scripts
 	@exec $(BIN)/multipartner demo $(ARGS)
 
-test: $(VENV)/dev.stamp ## the suite that needs only Python, a process for each core; ARGS go to pytest (-n0: one process)
-	$(PYTEST) -n logical --maxprocesses=4 --dist worksteal -m "not foreign" $(ARGS)
+test: $(VENV)/dev.stamp ## the suite that needs only Python, in a few processes; ARGS go to pytest (-n0: one process)
+	$(PYTEST) -n auto --dist worksteal -m "not foreign" $(ARGS)
 
 foreign: $(VENV)/foreign.stamp tests/foreign/node_modules/stamp ## the tier with other people's software; installs what it needs
 	@command -v chromium >/dev/null || { $(APT) chromium; }

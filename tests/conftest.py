@@ -46,6 +46,12 @@ def demo_template(empty_template: Deployment, tmp_path_factory: pytest.TempPathF
 ENGINES = ("sqlite", "postgresql")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, since a quarter of a run is waiting for processes to start and stop; four are enough."""
+    return min(4, len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else 2)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Whatever is marked `both_engines` runs once on each."""
     if "engine" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_engines"):

@@ -5,6 +5,8 @@ import re
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 
@@ -135,3 +137,12 @@ def test_every_setting_is_an_option() -> None:
         option = parameters[name].annotation.__metadata__[0]
         assert re.match(rf"--{name.replace('_', '-')}\b", option.default)
         assert str(field.description) in option.help
+
+
+def test_a_start_loads_nothing_that_only_a_change_needs() -> None:
+    """What a worker imports holds neither Alembic nor SQLAlchemy's ORM, a tenth of its start: the first change loads them."""
+    imports = "import sys, multipartner.cli.worker, multipartner.web.operations, multipartner.wiring"
+    program = f"{imports}\nprint([name for name in ('alembic', 'sqlalchemy.orm') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+
+    assert (done.stdout, done.stderr) == ("[]\n", "")

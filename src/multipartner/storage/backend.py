@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from multipartner.domain.events import Event
 from multipartner.storage.compiled import Question
@@ -14,6 +13,8 @@ from multipartner.storage.ports import Reader, Trail
 from multipartner.storage.rows import LimitDefaults
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from multipartner.storage.backups import Backup, Taken
 
 Result = TypeVar("Result")
@@ -22,18 +23,18 @@ Result = TypeVar("Result")
 class Database(Protocol):
     """Facts of one deployment, open for writing. One per process and event loop."""
 
-    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+    def transaction(self) -> "AbstractAsyncContextManager[AsyncConnection]":
         """Hold the write lock; commit on a clean exit, roll back on an exception.
 
         Raises StorageUnavailable; then nothing was changed, or the text says that this is not known. IntegrityError passes.
         """
         ...
 
-    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+    def reading(self) -> "AbstractAsyncContextManager[AsyncConnection]":
         """See one moment of the facts without keeping writers waiting; raises StorageUnavailable."""
         ...
 
-    async def put_events(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+    async def put_events(self, connection: "AsyncConnection", events: Sequence[Event]) -> None:
         """Put trail events into the transaction of the changes that they tell of."""
         ...
 

@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from multipartner.domain import world as w
 from multipartner.domain.events import Event
@@ -18,6 +17,9 @@ from multipartner.storage.migration_changes import IntentRows
 from multipartner.storage.ports import ResourceServerRecord, SealedKeyRecord, SigningKeyRecord
 from multipartner.storage.rows import permissions
 from multipartner.storage.world_rows import mark_columns, permissions_text
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class SqlChangeStore:
@@ -44,7 +46,7 @@ class SqlChangeStore:
 class SqlChanges(IntentRows):
     """One transaction. `events`: what was recorded in it, to be stored together at its end."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: "AsyncConnection") -> None:
         super().__init__(connection)
         self.events: list[Event] = []
 

@@ -1,17 +1,17 @@
 """A deployment in two SQLite files: facts, and the trail beside them."""
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 
 from multipartner.storage import sqlite_backup
 from multipartner.storage.backups import Backup, Taken
-from multipartner.storage.engine import Database
 from multipartner.storage.migrate import FACTS, TRAIL, check_version, judge, version_of
 from multipartner.storage.ports import StorageUnavailable
 from multipartner.storage.rows import LimitDefaults
@@ -19,6 +19,9 @@ from multipartner.storage.sqlite import SqliteReader, fold
 from multipartner.storage.sqlite_connections import READING, core_on
 from multipartner.storage.trail import SqliteTrail
 from multipartner.storage.trail_file import connect
+
+if TYPE_CHECKING:
+    from multipartner.storage.engine import Database
 
 _BUSY_S: Final = 5.0
 
@@ -56,13 +59,13 @@ class SqliteBackend:
         """See the port."""
         return any(path.exists() or path.is_symlink() for path in (self.facts_path, self.trail_path))
 
-    async def open(self) -> Database:
+    async def open(self) -> "Database":
         """See the port."""
-        return await Database.open(self.facts_path, self.trail_path)
+        return await (await asyncio.to_thread(_write_side)).open(self.facts_path, self.trail_path)
 
-    async def create(self) -> Database:
+    async def create(self) -> "Database":
         """See the port."""
-        return await Database.create(self.facts_path, self.trail_path)
+        return await (await asyncio.to_thread(_write_side)).create(self.facts_path, self.trail_path)
 
     async def upgrade(self) -> None:
         """See the port."""
@@ -97,13 +100,20 @@ class SqliteBackend:
         """See the port."""
         return sqlite_backup.take(self, folder)
 
-    def restoring(self, backup: Backup, *, aside: str, keep_trail: bool) -> AbstractAsyncContextManager[Database]:
+    def restoring(self, backup: Backup, *, aside: str, keep_trail: bool) -> "AbstractAsyncContextManager[Database]":
         """See the port."""
         return sqlite_backup.restoring(self, backup, aside=aside, keep_trail=keep_trail)
 
     def tidy(self) -> None:
         """See the port: fold the write-ahead log into the file."""
         fold(self.facts_path)
+
+
+def _write_side() -> "type[Database]":
+    """Import what only a change needs: a tenth of a start, and in a thread, since a loop that serves would stand still."""
+    from multipartner.storage.engine import Database  # noqa: PLC0415 - as above
+
+    return Database
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from multipartner.storage import backups
 from multipartner.storage.audit import heads_in
 from multipartner.storage.backups import Backup, BackupRefused, Taken
 from multipartner.storage.doorbell import Doorbell, bell_path
-from multipartner.storage.engine import Database
 from multipartner.storage.migrate import FACTS, TRAIL, version_of
 from multipartner.storage.ports import StorageUnavailable
 from multipartner.storage.sqlite import fold
 
 if TYPE_CHECKING:
+    from multipartner.storage.engine import Database
     from multipartner.storage.sqlite_backend import SqliteBackend
 
 _BUSY_S: Final = 5.0
@@ -48,7 +48,7 @@ def take(place: "SqliteBackend", folder: Path) -> Taken:
 
 
 @asynccontextmanager
-async def restoring(place: "SqliteBackend", backup: Backup, *, aside: str, keep_trail: bool) -> AsyncIterator[Database]:
+async def restoring(place: "SqliteBackend", backup: Backup, *, aside: str, keep_trail: bool) -> "AsyncIterator[Database]":
     """See `backend.Backend.restoring`. `aside`: with it the names of what is there now end from then on; empty: refuse it."""
     paths = (place.facts_path,) if keep_trail else (place.facts_path, place.trail_path)
     if not aside:
@@ -57,7 +57,7 @@ async def restoring(place: "SqliteBackend", backup: Backup, *, aside: str, keep_
         raise BackupRefused(f"{place.trail_name}: is not the trail that the backup was taken of; restore without --keep-trail")
     with _drafts(paths) as drafts:
         await asyncio.to_thread(_lay_out, backup, drafts)
-        database = await Database.create(drafts[0], place.trail_path if keep_trail else drafts[1])
+        database = await type(place)(drafts[0], place.trail_path if keep_trail else drafts[1]).create()
         try:
             yield database
             if database.outbox_waiting:

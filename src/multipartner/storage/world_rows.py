@@ -2,16 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from multipartner.domain import world as w
 from multipartner.domain.model import AppId, BusinessId, Permission, SolutionStatus
 from multipartner.storage import tables as t
 from multipartner.storage.change_ports import Mark
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 _CHUNK: Final = 500
 """Ids in one statement."""
@@ -22,7 +24,7 @@ Record = sa.RowMapping
 class WorldRows:
     """The port `WorldChanges` over one connection with a transaction open."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: "AsyncConnection") -> None:
         self._connection = connection
 
     async def world(self, named: w.World | None = None) -> w.World:
