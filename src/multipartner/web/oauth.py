@@ -11,7 +11,6 @@ from multipartner.issuing.keyring import KeyRing
 from multipartner.issuing.limits import Limiter
 from multipartner.web.asgi import Receive, Scope, Send, answer
 from multipartner.web.oauth_forms import (
-    OAuthRefused,
     answer_headers,
     basic_of,
     encode,
@@ -19,7 +18,7 @@ from multipartner.web.oauth_forms import (
     invalid_client,
     later,
     must_post,
-    refuse_oauth,
+    refusing,
     token_in,
 )
 from multipartner.web.observing import Observer
@@ -101,18 +100,11 @@ class Introspection:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival, named: Mapping[bytes, bytes]) -> None:
         """Answer 200 with `active`, or an OAuth error (RFC 6749 section 5.2)."""
-        try:
+        async with refusing(send, self._turn_away, ROUTE, arrival):
             must_post(scope["method"])
             result = await self._answered(receive, arrival, named)
-        except OAuthRefused as refused:
-            await refuse_oauth(send, self._turn_away, ROUTE, arrival, refused)
-            return
-        except StorageUnavailable as error:
-            away = later(503, Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error)))
-            await refuse_oauth(send, self._turn_away, ROUTE, arrival, away)
-            return
-        await answer(send, 200, [(b"content-type", b"application/json"), *answer_headers(arrival)], encode(result))
-        self._turn_away.observer.counts[ROUTE, 200, None] += 1
+            await answer(send, 200, [(b"content-type", b"application/json"), *answer_headers(arrival)], encode(result))
+            self._turn_away.observer.counts[ROUTE, 200, None] += 1
 
     async def _answered(self, receive: Receive, arrival: Arrival, named: Mapping[bytes, bytes]) -> IntrospectionAnswer:
         limited = self._limiter.address(arrival.address, arrival.now)

@@ -2,13 +2,15 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import parse_qsl, unquote_plus
 
 import msgspec
 
 from multipartner.domain.reasons import Reason, Refusal
+from multipartner.issuing.introspect import StorageUnavailable
 from multipartner.web.asgi import Headers, Receive, Send, answer, read_body
 from multipartner.web.refusing import TurningAway
 from multipartner.wire import headers
@@ -95,7 +97,19 @@ def answer_headers(arrival: Arrival) -> Headers:
     return [*headers.UNCACHED, (b"x-fb-request-id", arrival.trace_id.encode())]
 
 
-async def refuse_oauth(send: Send, turn_away: TurningAway, route: str, arrival: Arrival, refused: OAuthRefused) -> None:
+@asynccontextmanager
+async def refusing(send: Send, turn_away: TurningAway, route: str, arrival: Arrival) -> AsyncIterator[None]:
+    """Answer what is raised within: OAuthRefused, and StorageUnavailable as 503."""
+    try:
+        yield
+    except OAuthRefused as refused:
+        await _refuse(send, turn_away, route, arrival, refused)
+    except StorageUnavailable as error:
+        away = later(503, Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error)))
+        await _refuse(send, turn_away, route, arrival, away)
+
+
+async def _refuse(send: Send, turn_away: TurningAway, route: str, arrival: Arrival, refused: OAuthRefused) -> None:
     """Answer, and let operators see it as they see other refusals."""
     listed: Headers = [(b"content-type", b"application/json"), *answer_headers(arrival), *refused.more]
     await answer(send, refused.status, listed, encode({"error": refused.error}))

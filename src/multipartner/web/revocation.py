@@ -11,7 +11,6 @@ from multipartner.domain.graph import Presented, Viewer, ViewerKind
 from multipartner.domain.model import Secret
 from multipartner.domain.reasons import RULES, Reason, Refusal, Station
 from multipartner.issuing.inspect_token import Inspector
-from multipartner.issuing.introspect import StorageUnavailable
 from multipartner.issuing.management import Management, TurnedAway
 from multipartner.partnering import lives
 from multipartner.partnering.acting import Act, UnknownEntity
@@ -27,7 +26,7 @@ from multipartner.web.oauth_forms import (
     invalid_request,
     later,
     must_post,
-    refuse_oauth,
+    refusing,
     token_in,
 )
 from multipartner.web.refusing import TurningAway
@@ -49,21 +48,14 @@ class Revocation:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival, named: Mapping[bytes, bytes]) -> None:
         """Answer 200 without a body when the token is none any more, whether it ever was one or not; or an OAuth error."""
-        try:
+        async with refusing(send, self._turn_away, ROUTE, arrival):
             must_post(scope["method"])
             form = await form_of(receive, named)
             token = Secret(token_in(form))
             viewer = await self._client(form, arrival, named.get(b"authorization"))
             await self._revoke(viewer, token, arrival)
-        except OAuthRefused as refused:
-            await refuse_oauth(send, self._turn_away, ROUTE, arrival, refused)
-            return
-        except StorageUnavailable as error:
-            away = later(503, Refusal(Reason.FACTS_UNAVAILABLE, fact=str(error)))
-            await refuse_oauth(send, self._turn_away, ROUTE, arrival, away)
-            return
-        await answer(send, 200, answer_headers(arrival), b"")
-        self._turn_away.observer.counts[ROUTE, 200, None] += 1
+            await answer(send, 200, answer_headers(arrival), b"")
+            self._turn_away.observer.counts[ROUTE, 200, None] += 1
 
     async def _client(self, form: Mapping[str, str], arrival: Arrival, authorization: bytes | None) -> Viewer:
         app_id, secret = client_in(form, authorization)
