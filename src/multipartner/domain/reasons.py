@@ -105,7 +105,7 @@ RULES: dict[Reason, Rule] = {
     Reason.REPEATED_PARAMETER: Rule(Station.PARSE, "A parameter that decides something may be given once, without brackets."),
     Reason.MISSING_BUSINESS_ID: Rule(Station.PARSE, "business_id is required."),
     Reason.MALFORMED_BUSINESS_ID: Rule(Station.PARSE, "business_id must match ^[0-9]+$ in ASCII."),
-    Reason.TWO_CREDENTIALS: Rule(Station.PARSE, "A caller token comes in the header or in the query, not in both."),
+    Reason.TWO_CREDENTIALS: Rule(Station.PARSE, "A caller token comes in one place: the header, the query or the body."),
     Reason.BODY_ON_GET: Rule(Station.PARSE, "A GET has no body; {} alone is ignored because an SDK sends it."),
     Reason.MALFORMED_NODE_ID: Rule(Station.PARSE, "An id in the path must match ^[0-9]+$ in ASCII."),
     Reason.MALFORMED_BODY: Rule(

@@ -80,7 +80,7 @@ ROWS = MappingProxyType(
         Reason.REPEATED_PARAMETER: _bad("Invalid parameter: given more than once or as a list"),
         Reason.MISSING_BUSINESS_ID: _bad("(#100) The parameter business_id is required"),
         Reason.MALFORMED_BUSINESS_ID: _bad("Invalid parameter: business_id must be a numeric string"),
-        Reason.TWO_CREDENTIALS: _bad("Invalid request: access token given in the header and in the query"),
+        Reason.TWO_CREDENTIALS: _bad("Invalid request: access token given in more than one place"),
         Reason.BODY_ON_GET: _bad("Invalid request: parameters belong in the query, not in a body"),
         Reason.MALFORMED_NODE_ID: _bad("Invalid parameter: an id in the path must be a numeric string"),
         Reason.MALFORMED_BODY: _bad("Invalid request: the body cannot be read as JSON, form or multipart"),
