@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import json
 import os
 import socket
 import threading
@@ -23,15 +24,17 @@ if TYPE_CHECKING:
 
 Config = Annotated[Path, typer.Option("--config", help="The broker's configuration, a TOML file.")]
 DEFAULT_CONFIG = Path("broker.toml")
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for scripts.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add `broker` and what is below it."""
-    from multipartner.cli import broker_credentials  # noqa: PLC0415 - it takes the options from here
+    from multipartner.cli import broker_credentials, broker_keys  # noqa: PLC0415 - they take the options from here
 
     group = noun(app, "broker", "Serve fresh tokens on this machine, on the contract's own path, to programs in any language.")
     group.callback(invoke_without_command=True)(broker)
     broker_credentials.register(group)
+    broker_keys.register(group)
 
 
 def broker(context: typer.Context, config: Config = DEFAULT_CONFIG) -> None:
@@ -54,6 +57,18 @@ def told() -> Iterator[None]:
         raise fail(str(error)) from None
 
 
+def configuration_at(config: Path) -> "Configuration":
+    """Read and check a configuration. Raises ConfigurationRefused."""
+    from multipartner.broker.configuration import read  # noqa: PLC0415 - not for --help
+
+    return read(config, os.environ)
+
+
+def tell(facts: object, text: str, *, as_json: bool) -> None:
+    """Print one JSON value, or a text for people."""
+    typer.echo(json.dumps(facts) if as_json else text)
+
+
 def account_named(configuration: "Configuration", name: str | None) -> str:
     """Return the account that an option means; without one the only account there is."""
     names = sorted(configuration.upstreams)
@@ -66,10 +81,9 @@ def account_named(configuration: "Configuration", name: str | None) -> str:
 
 def run(config: Path) -> None:
     """Check everything, then serve. Raises ConfigurationRefused, CredentialsRefused, PortTaken, SocketTaken."""
-    from multipartner.broker.configuration import read  # noqa: PLC0415 - not for --help
-    from multipartner.broker.keeping import check_store  # noqa: PLC0415 - as above
+    from multipartner.broker.keeping import check_store  # noqa: PLC0415 - not for --help
 
-    configuration = read(config, os.environ)
+    configuration = configuration_at(config)
     # Whatever is made from here on, sockets included, is this user's alone from its first moment.
     os.umask(0o077)
     with ExitStack() as held:

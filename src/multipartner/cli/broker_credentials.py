@@ -1,18 +1,15 @@
 """`multipartner broker credential`: the caller tokens that a broker takes. A running broker obeys with its next request."""
 
-import json
-import os
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from multipartner.cli.broker import DEFAULT_CONFIG, Config, account_named, told
+from multipartner.cli.broker import DEFAULT_CONFIG, Config, Json, account_named, configuration_at, tell, told
 from multipartner.cli.calling import noun, table, when
 
 if TYPE_CHECKING:
-    from multipartner.broker.configuration import Configuration
     from multipartner.broker.credentials import Known
 
 _Name = Annotated[str, typer.Option("--name", help="A name for people.", show_default=False)]
@@ -27,7 +24,6 @@ _Account = Annotated[
 ]
 _Lifetime = Annotated[int | None, typer.Option(min=1, help="Seconds until it expires; default: never.", show_default=False)]
 _Id = Annotated[str, typer.Argument(help="Id, as shown at its creation.", show_default=False)]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for scripts.")]
 
 
 def register(group: typer.Typer) -> None:
@@ -46,19 +42,19 @@ def create(  # noqa: PLR0913 - its options
     account: _Account = None,
     lifetime_s: _Lifetime = None,
     config: Config = DEFAULT_CONFIG,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Make a caller token that reaches the named solutions and customers and nothing else, and print it this once."""
     from multipartner.broker.credentials import Wanted  # noqa: PLC0415 - not for --help
     from multipartner.broker.credentials import create as create_  # noqa: PLC0415 - as above
 
     with told():
-        configuration = _configuration(config)
+        configuration = configuration_at(config)
         wanted = Wanted(name, account_named(configuration, account), solution, business, lifetime_s)
         made, text = create_(configuration.credentials_file, wanted, int(time.time()))
     lives = "never expires" if made.expires_at_s is None else f"expires {when(made.expires_at_s)}"
     reach = f"solutions {' '.join(made.solutions)}, businesses {' '.join(made.businesses)}"
-    _tell(
+    tell(
         {"token": text.reveal(), **_facts(made)},
         f"{text.reveal()}\n\nbroker credential {made.id} ({name}) of account {made.account}: {reach}; {lives}. "
         "Shown this once; only a fingerprint is kept.",
@@ -66,24 +62,24 @@ def create(  # noqa: PLR0913 - its options
     )
 
 
-def revoke(credential: _Id, *, config: Config = DEFAULT_CONFIG, as_json: _Json = False) -> None:
+def revoke(credential: _Id, *, config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     """End a caller token. What it fetched lives to its expiry."""
     from multipartner.broker.credentials import revoke as revoke_  # noqa: PLC0415 - not for --help
 
     with told():
-        changed = revoke_(_configuration(config).credentials_file, credential, int(time.time()))
+        changed = revoke_(configuration_at(config).credentials_file, credential, int(time.time()))
     text = f"broker credential {credential}: {'revoked' if changed else 'was revoked already'}"
-    _tell({"changed": changed, "text": text}, text, as_json=as_json)
+    tell({"changed": changed, "text": text}, text, as_json=as_json)
 
 
-def list_(*, config: Config = DEFAULT_CONFIG, as_json: _Json = False) -> None:
+def list_(*, config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     """List the caller tokens, the revoked ones too."""
     from multipartner.broker.credentials import listed  # noqa: PLC0415 - not for --help
 
     with told():
-        rows = [_facts(known) for known in listed(_configuration(config).credentials_file)]
+        rows = [_facts(known) for known in listed(configuration_at(config).credentials_file)]
     columns = ("id", "name", "account", "state", "expires_at_s", "solutions", "businesses")
-    _tell(rows, table(rows, columns, "no caller tokens"), as_json=as_json)
+    tell(rows, table(rows, columns, "no caller tokens"), as_json=as_json)
 
 
 def _facts(known: "Known") -> dict[str, object]:
@@ -91,13 +87,3 @@ def _facts(known: "Known") -> dict[str, object]:
     del facts["mac"]
     is_expired = known.expires_at_s is not None and known.expires_at_s <= time.time()
     return {**facts, "state": "revoked" if known.revoked_at_s is not None else "expired" if is_expired else "active"}
-
-
-def _configuration(config: "Config") -> "Configuration":
-    from multipartner.broker.configuration import read  # noqa: PLC0415 - not for --help
-
-    return read(config, os.environ)
-
-
-def _tell(facts: object, text: str, *, as_json: bool) -> None:
-    typer.echo(json.dumps(facts) if as_json else text)
