@@ -47,9 +47,9 @@ ENGINES = ("sqlite", "postgresql")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
+def pytest_xdist_auto_num_workers() -> int | None:
     """One more than there are cores, since a quarter of a run is waiting for processes to start and stop; four are enough."""
-    return min(4, len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else 2)
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else min(4, len(os.sched_getaffinity(0)) + 1)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -45,10 +45,17 @@ def create(path: Path, kind: Kind = MASTER) -> None:
 def rewrite(path: Path, change: Callable[[list[bytes]], Sequence[bytes]], kind: Kind = MASTER) -> None:
     """Put the changed keys in place of a file's, durably and at once; nobody ever sees half of it.
 
-    Raises KeyFileError as `read_keys` does, and when somebody else is at it.
+    Raises KeyFileError as `read_keys` does, when somebody else is at it, and rather than write more than can be read again.
     """
+
+    def changed() -> bytes:
+        lines = _lines(change(read_keys(path, kind)))
+        if len(lines) > _MAX_BYTES:
+            raise KeyFileError(f"{path}: would hold more than {_MAX_BYTES} bytes; drop old keys first")
+        return lines
+
     with _told():
-        private_file.replace(path, lambda: _lines(change(read_keys(path, kind))), "keys")
+        private_file.replace(path, changed, "keys")
 
 
 def _lines(keys: Sequence[bytes]) -> bytes:
@@ -77,8 +84,9 @@ def read_keys(path: Path, kind: Kind = MASTER) -> list[bytes]:
 
 def _keys(path: Path, data: bytes, kind: Kind) -> list[bytes]:
     keys: list[bytes] = []
-    lines = data.splitlines() if len(data) <= _MAX_BYTES else []
-    for number, line in enumerate(lines, 1):
+    if len(data) > _MAX_BYTES:
+        raise KeyFileError(f"{path}: has more than {_MAX_BYTES} bytes: is it the file with the {kind.noun}?")
+    for number, line in enumerate(data.splitlines(), 1):
         if not line.strip():
             continue
         try:

@@ -39,7 +39,9 @@ def _check(path: Path, status: os.stat_result, noun: str) -> None:
         mode = stat.S_IMODE(status.st_mode)
         raise PrivateFileError(f"{path}: the {noun} file is open to others (mode {mode:04o}); run `chmod 600 {path}`")
     if status.st_uid not in (os.geteuid(), 0):
-        raise PrivateFileError(f"{path}: the {noun} file belongs to another user; run `chown {os.geteuid()} {path}`")
+        theirs, ours = status.st_uid, os.geteuid()
+        mend = f"run this as user {theirs}, or, to make it yours, `chown {ours} {path}`"
+        raise PrivateFileError(f"{path}: the {noun} file belongs to another user; {mend}")
 
 
 def create(path: Path, content: bytes, taken: str) -> None:

@@ -1,12 +1,14 @@
 """`multipartner broker keys`: the keys that seal a broker's store come and go without a token that is lost by surprise."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from brokering import Folder, brokering, folder_at, granted, run, upstream
+from multipartner.client.store_keys import KeyFileError, create_keyring, rotate_keyring
 from running import App
 
 APP = App("5372200989284704", "App", "owner", "", "main-caller-token-of-a-test")
@@ -48,8 +50,10 @@ def test_a_key_is_rotated_and_dropped_without_a_lost_token(folder: Folder) -> No
             assert (broker.ask(token, TARGET).status, len(api.asked)) == (200, 1)
             broker.stop()
 
-        assert "1 tokens are sealed under it" in refused(folder, "drop", second["id"])
-        assert keys(folder, "drop", second["id"], "--leaked")["fetched_anew"] == 1
+        assert "up to 1 tokens are sealed under it" in refused(folder, "drop", second["id"])
+        assert keys(folder, "drop", second["id"], "--leaked")["fetched_anew_at_most"] == 1
+        for flags in ((), ("--leaked",)):
+            assert "holds no key" in refused(folder, "drop", second["id"], *flags)
         assert [(key["id"], key["state"]) for key in keys(folder, "list")] == [(new, "seals"), (second["id"], "dropped")]
         with brokering(folder) as broker:
             assert (broker.ask(token, TARGET).status, len(api.asked)) == (200, 2)
@@ -65,8 +69,44 @@ def test_what_cannot_be_done_to_a_key_is_one_line(folder: Folder) -> None:
     with brokering(folder) as broker:
         broker.stop()
     (only,) = keys(folder, "list")
-    assert "rotate first" in refused(folder, "drop", only["id"])
-    assert "holds no key" in refused(folder, "drop", "00ff")
+    shutil.rmtree(folder.path / "tokens")
+    assert keys(folder, "list") == [only]
+    assert not (folder.path / "tokens").exists()
+    for flags in ((), ("--leaked",)):
+        assert "rotate first" in refused(folder, "drop", only["id"], *flags)
+    assert "holds no key" in refused(folder, "drop", "00\nff")
     assert [key["id"] for key in keys(folder, "list")] == [only["id"]]
+    folder.store = {"key_file": "k" * 300}
+    assert "cannot be read: File name too long" in refused(folder, "list")
     folder.store = None
     assert "add [store]" in refused(folder, "list")
+
+
+def test_a_ring_never_grows_past_what_can_be_read(folder: Folder) -> None:
+    """Rotation after rotation without a drop is refused before the file is too long to be read; the keys stay as they were."""
+    folder.account("main", "http://127.0.0.1:1", APP)
+    folder.credential()
+    ring = folder.path / "token-store.keys"
+    create_keyring(ring)
+    for _ in range(4096 // 45 - 1):
+        rotate_keyring(ring)
+    with pytest.raises(KeyFileError, match="drop old keys first"):
+        rotate_keyring(ring)
+
+    assert len(keys(folder, "list")) == 4096 // 45
+    assert "drop old keys first" in refused(folder, "rotate")
+
+
+def test_a_key_that_does_not_open_the_store_is_not_rotated(folder: Folder) -> None:
+    """With another store's key file nothing is rotated: the new key would hide that none of the others is the store's."""
+    folder.account("main", "http://127.0.0.1:1", APP)
+    folder.credential()
+    with brokering(folder) as broker:
+        broker.stop()
+    ring = folder.path / "token-store.keys"
+    ring.unlink()
+    create_keyring(ring)
+    before = ring.read_bytes()
+
+    assert "none of the given keys opens it" in refused(folder, "rotate")
+    assert ring.read_bytes() == before

@@ -38,7 +38,7 @@ def linked(path: Path) -> None:
         (lambda path: written(path, b""), "holds no master key"),
         (lambda path: written(path, LINE[:-6] + b"\n"), "line 1 is no master key"),
         (lambda path: written(path, LINE + b"secret!\n"), "line 2 is no master key"),
-        (lambda path: written(path, LINE * 1000), "holds no master key"),
+        (lambda path: written(path, LINE * 1000), "has more than 4096 bytes"),
     ],
 )
 def test_a_doubtful_key_file_is_refused(tmp_path: Path, spoil: Callable[[Path], object], told: str) -> None:

@@ -8,6 +8,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -244,20 +245,38 @@ def test_closing_ends_every_wait(world: World) -> None:
 def test_a_closed_provider_hands_out_nothing(world: World) -> None:
     """After `close` also a token that was at hand is refused, and none is left in memory."""
     world.provider.get(KEY)
-    world.provider.close()
-
-    with pytest.raises(ProviderClosed):
-        world.provider.get(KEY)
-    with pytest.raises(ProviderClosed):
-        asyncio.run(world.provider.aget(KEY))
+    world.clock.turn(3000)
+    world.provider.get(KEY)
+    world.transport.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(world.provider.get, OTHER)
+        assert world.transport.began.acquire(timeout=30)
+        closing = threading.Thread(target=world.provider.close)
+        closing.start()
+        with pytest.raises(ProviderClosed):
+            waiting.result(30)
+    for _ in range(2):
+        with pytest.raises(ProviderClosed):
+            world.provider.get(KEY)
+        with pytest.raises(ProviderClosed):
+            asyncio.run(world.provider.aget(KEY))
+        with pytest.raises(ProviderClosed):
+            world.provider.forget([KEY])
+        # And once more when the fetch that was under way has ended.
+        world.transport.gate.set()
+        closing.join(30)
+    states = world.provider._flow.table.states.values()
+    assert [state for state in states if state.previous or state.aside] == []
     assert world.provider.health().tokens == 0
 
 
 def test_what_is_no_key_is_told_with_the_way_to_one(world: World) -> None:
     """None, a pair or a text in place of a key: a TypeError that names the method that makes one."""
-    for wrong in (None, (KEY.solution_id, KEY.business_id), KEY.business_id):
-        with pytest.raises(TypeError, match=r"provider\.key"):
-            world.provider.get(wrong)  # type: ignore[arg-type]
+    wrongs: list[Any] = [None, (KEY.solution_id, KEY.business_id), KEY.business_id]
+    for wrong in wrongs:
+        for ask in (world.provider.get, world.provider.explain, lambda key: world.provider.prefetch([key])):
+            with pytest.raises(TypeError, match=r"provider\.key"):
+                ask(wrong)
 
 
 def test_a_token_prints_and_leaves_nothing(world: World) -> None:

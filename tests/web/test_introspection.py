@@ -69,11 +69,13 @@ def test_nobody_else_may_ask(credential: str | None) -> None:
         ('{"token":"a"}', "application/json"),
         ("token=" + "a" * 9000, "application/x-www-form-urlencoded"),
         ("token=%ff", "application/x-www-form-urlencoded"),
+        ("token=a&client_secret=x", "application/x-www-form-urlencoded"),
+        ("token=a&client_id=another", "application/x-www-form-urlencoded"),
     ],
-    ids=["empty", "twice", "none", "json", "long", "not-utf-8"],
+    ids=["empty", "twice", "none", "json", "long", "not-utf-8", "two-credentials", "two-clients"],
 )
 def test_a_form_with_one_token_is_required(body: str, media: str) -> None:
-    """Anything but a form with one token is an invalid_request, never an answer about the first or the last."""
+    """Anything but a form with one token, from one client that came in one way, is an invalid_request, never an answer."""
 
     async def scenario() -> None:
         store = populated_store()

@@ -1,6 +1,8 @@
 """The one place that decides where a broker's tokens are kept: nowhere, or in the sealed store that the configuration names."""
 
 import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 
 from multipartner.broker.configuration import Configuration, ConfigurationRefused, StoreFiles
 from multipartner.broker.upstreams import Hook
@@ -20,54 +22,60 @@ def check_store(configuration: Configuration) -> None:
     """Make the store and its key if there are none yet, open it, and let go of it again. Raises ConfigurationRefused."""
     if configuration.store is None:
         return
-    try:
-        if not configuration.store.key_file.exists():
+    with _refused():
+        if not _is_there(configuration.store.key_file):
             create_keyring(configuration.store.key_file)
         _opened(configuration.store).close()
-    except (KeyFileError, StoreUnavailable) as error:
-        raise ConfigurationRefused(str(error)) from None
 
 
 def store_of(configuration: Configuration) -> SqliteTokenStore:
     """Open the store of a configuration, for whoever looks into it. Raises ConfigurationRefused."""
     files = _files(configuration)
-    try:
+    with _refused():
         return _opened(files)
-    except (KeyFileError, StoreUnavailable) as error:
-        raise ConfigurationRefused(str(error)) from None
 
 
 def key_use(configuration: Configuration) -> list[KeyUse]:
-    """Say what the store holds under each key, the sealing one first. Raises ConfigurationRefused, StoreUnavailable."""
-    _made(configuration)
-    with contextlib.closing(store_of(configuration)) as store:
-        return store.key_use()
+    """Say what the store holds under each key, the sealing one first. Raises ConfigurationRefused."""
+    files = _files(configuration)
+    with _refused():
+        if not _is_there(files.key_file):
+            raise ConfigurationRefused(f"{files.key_file}: is not there yet; the broker makes it at its first start")
+        if not _is_there(files.file):
+            # To look does not make one.
+            ids = read_keyring(files.key_file).ids
+            return [KeyUse(key_id.hex(), 0, 0, seals=key_id == ids[0], opens=True) for key_id in ids]
+        with contextlib.closing(_opened(files)) as store:
+            return store.key_use()
 
 
 def rotate_key(configuration: Configuration) -> str:
     """Put a new key first, which a broker takes at its next start; returns its id. Raises ConfigurationRefused."""
-    try:
-        return rotate_keyring(_made(configuration).key_file)
-    except KeyFileError as error:
-        raise ConfigurationRefused(str(error)) from None
+    # First of all the store has to open: a new key before ones that are not the store's would hide that they are not.
+    key_use(configuration)
+    with _refused():
+        return rotate_keyring(_files(configuration).key_file)
 
 
 def drop_old_key(configuration: Configuration, key_id: str, now_s: int, *, leaked: bool) -> int:
-    """Take a key out of the key file; returns how many tokens have to be fetched anew, which only a leak justifies.
+    """Take a key out of the key file; returns how many tokens at most are fetched anew, which only a leak justifies.
 
-    Raises ConfigurationRefused for the sealing key, one that is not there, and one that is needed; StoreUnavailable.
+    Raises ConfigurationRefused for the sealing key, one that is not there, and one that is needed.
     """
-    used = {use.key_id: use for use in key_use(configuration)}
-    lost = used[key_id].rows if key_id in used and used[key_id].last_end_s > now_s else 0
+    file = _files(configuration).key_file
+    use = next((use for use in key_use(configuration) if use.key_id == key_id and use.opens), None)
+    if use is None:
+        raise ConfigurationRefused(f"{file}: holds no key {key_id!r}; `list` shows those it holds")
+    if use.seals:
+        raise ConfigurationRefused(f"{file}: {key_id} is the key that seals; rotate first")
+    lost = use.rows if use.last_end_s > now_s else 0
     if lost and not leaked:
         raise ConfigurationRefused(
-            f"key {key_id}: up to {lost} tokens are sealed under it, the last ends in {used[key_id].last_end_s - now_s} s; "
+            f"key {key_id}: up to {lost} tokens are sealed under it, the last ends in {use.last_end_s - now_s} s; "
             "wait so long, or drop it with --leaked: they are fetched anew"
         )
-    try:
-        drop_key(_made(configuration).key_file, key_id)
-    except KeyFileError as error:
-        raise ConfigurationRefused(str(error)) from None
+    with _refused():
+        drop_key(file, key_id)
     return lost
 
 
@@ -77,11 +85,24 @@ def _files(configuration: Configuration) -> StoreFiles:
     return configuration.store
 
 
-def _made(configuration: Configuration) -> StoreFiles:
-    files = _files(configuration)
-    if not files.key_file.exists():
-        raise ConfigurationRefused(f"{files.key_file}: is not there yet; the broker makes it at its first start")
-    return files
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    """Tell what is wrong with key file or store as the configuration's fault: one line, before anything is served."""
+    try:
+        yield
+    except (KeyFileError, StoreUnavailable) as error:
+        raise ConfigurationRefused(str(error)) from None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is anything; raises ConfigurationRefused where nobody can tell."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ConfigurationRefused(f"{path}: cannot be read: {error.strerror}") from None
+    return True
 
 
 def _opened(files: StoreFiles, *hooks: Hook) -> SqliteTokenStore:

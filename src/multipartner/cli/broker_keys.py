@@ -52,7 +52,7 @@ def drop(key: _Id, *, leaked: _Leaked = False, config: Config = DEFAULT_CONFIG, 
         lost = drop_old_key(configuration_at(config), key, int(time.time()), leaked=leaked)
     again = f"; up to {lost} tokens are fetched anew" if lost else ""
     text = f"key {key}: dropped; a running broker forgets it when it is restarted{again}"
-    tell({"id": key, "fetched_anew": lost, "text": text}, text, as_json=as_json)
+    tell({"id": key, "fetched_anew_at_most": lost, "text": text}, text, as_json=as_json)
 
 
 def _state(use: "KeyUse") -> str:

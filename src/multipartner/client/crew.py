@@ -123,6 +123,8 @@ class Crew:
             for state in self.flow.table.states.values():
                 if state.flight is not None:
                     self.flow.settle(state.flight, Again())
+            # What a thread brings from here on is for flights that are settled, and is not kept.
+            self.flow.table.let_go()
             self.wake()
             self._work.notify_all()
             self._tick.notify_all()
@@ -133,9 +135,6 @@ class Crew:
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(timeout=max(give_up - time.monotonic(), 0.0))
-        with self.lock:
-            # Not before the threads have ended: one of them may just have brought a token.
-            self.flow.table.tokens.clear()
         self._transport.close()
         if self._store is not None:
             self._store.close()

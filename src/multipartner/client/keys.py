@@ -61,12 +61,14 @@ class Account:
         _check_is_secret("caller_token", caller_token)
         if app_secret is not None:
             _check_is_secret("app_secret", app_secret)
-        if not _ID.fullmatch(app_id):
+        if not _is(_ID, app_id):
             raise ValueError("app_id must be 1 to 32 digits")
-        if not _VERSION.fullmatch(version):
+        if not _is(_VERSION, version):
             raise ValueError("version must look like v23.0")
-        if not _TOKEN.fullmatch(caller_token.reveal()):
+        if not _is(_TOKEN, caller_token.reveal()):
             raise ValueError("caller_token must be 1 to 4,096 printable ASCII characters without a space")
+        if app_secret is not None and not _is(_TOKEN, app_secret.reveal()):
+            raise ValueError("app_secret must be 1 to 4,096 printable ASCII characters without a space")
         self.id = AccountId(_checked(origin), version, app_id, fingerprint(caller_token.reveal()))
         self._caller_token = caller_token
         self._app_secret = app_secret
@@ -74,7 +76,7 @@ class Account:
     def key(self, solution_id: str, business_id: str) -> TokenKey:
         """Name a tenant's token. Raises ValueError for what is not digits."""
         for name, value in (("solution_id", solution_id), ("business_id", business_id)):
-            if not _ID.fullmatch(value):
+            if not _is(_ID, value):
                 raise ValueError(f"{name} must be 1 to 32 digits")
         return TokenKey(self.id, solution_id, business_id)
 
@@ -91,6 +93,10 @@ class Account:
 
     def __repr__(self) -> str:
         return f"<Account app {self.id.app_id} at {self.id.origin}>"
+
+
+def _is(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
 def _check_is_secret(name: str, given: object) -> None:

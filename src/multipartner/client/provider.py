@@ -135,8 +135,7 @@ class TokenProvider:
                 raise self._timed_out(key)
 
     def _want(self, key: TokenKey, min_ttl_s: float, deadline: float, waited: Flight | None) -> Verdict:
-        if not isinstance(key, TokenKey):
-            raise TypeError("key is a TokenKey: make it with `provider.key(solution_id, business_id)`")
+        _check_key(key)
         if key.account != self.account.id:
             raise WrongAccount(_WRONG_ACCOUNT)
         with self._crew.lock:
@@ -205,12 +204,17 @@ class TokenProvider:
         Late news of an older token fetches nothing, nor does the first refusal of one that is a few seconds old, nor a second
         refusal within a minute.
         """
+        _check_key(key)
         return self._change(lambda: self._flow.reject(key, token.fingerprint, self._boot()))
 
     def forget(
         self, keys: Iterable[TokenKey] | None = None, *, business_id: str | None = None, solution_id: str | None = None
     ) -> int:
-        """Drop tokens, here and in the store, because what they stand for has ended. Returns how many keys were known."""
+        """Drop tokens, here and in the store, because what they stand for has ended. Returns how many keys were known.
+
+        Raises ProviderClosed: the store is closed then as well.
+        """
+        self._check_open()
         matches = matching(keys, business_id, solution_id)
         known = self._change(lambda: self._flow.forget(matches))
         self._crew.forget_stored(known)
@@ -232,14 +236,16 @@ class TokenProvider:
             raise ValueError("per_s must be more than 0")
         # Not under the lock: `keys` may be a generator of the caller's, which may take its time or ask this provider.
         listed = list(keys)
+        for key in listed:
+            _check_key(key)
         if any(key.account != self.account.id for key in listed):
             raise WrongAccount(_WRONG_ACCOUNT)
-        if self._crew.closed:
-            raise ProviderClosed("the provider is closed")
+        self._check_open()
         return self._change(lambda: self._flow.prefetch(listed, self._boot(), per_s))
 
     def explain(self, key: TokenKey) -> Explanation:
         """Say what is known of a key, what would happen now, and when it is fetched next; without any secret."""
+        _check_key(key)
         return self._change(lambda: explained(self._flow, key, self._crew.now()))
 
     def health(self) -> Health:
@@ -252,6 +258,10 @@ class TokenProvider:
         Does not raise.
         """
         self._crew.close()
+
+    def _check_open(self) -> None:
+        if self._crew.closed:
+            raise ProviderClosed("the provider is closed")
 
     def _change(self, act: Callable[[], T]) -> T:
         with self._crew.lock:
@@ -276,3 +286,8 @@ class TokenProvider:
 def _set(done: "asyncio.Future[None]") -> None:
     if not done.done():
         done.set_result(None)
+
+
+def _check_key(key: object) -> None:
+    if not isinstance(key, TokenKey):
+        raise TypeError("key is a TokenKey: make it with `provider.key(solution_id, business_id)`")

@@ -85,6 +85,12 @@ class Table:
             self._ring = deque(self.tokens)
         return token
 
+    def let_go(self) -> None:
+        """Let go of every token, also of those that stand behind another one."""
+        self.tokens.clear()
+        for state in self.states.values():
+            state.previous = state.aside = None
+
     def state(self, key: TokenKey) -> KeyState:
         """Return a key's state; makes one if there is none."""
         state = self.states.get(key)

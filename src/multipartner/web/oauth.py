@@ -13,6 +13,7 @@ from multipartner.web.asgi import Receive, Scope, Send, answer
 from multipartner.web.oauth_forms import (
     answer_headers,
     basic_of,
+    client_in,
     encode,
     form_of,
     invalid_client,
@@ -115,4 +116,6 @@ class Introspection:
             self._limiter.failed(arrival.address, arrival.now)
             refusal = Refusal(Reason.CALLER_UNKNOWN, fact="no registered resource server's credential")
             raise invalid_client(refusal, "introspection")
-        return await self._introspect(token_in(await form_of(receive, named)), arrival.now)
+        form = await form_of(receive, named)
+        client_in(form, named.get(b"authorization"))  # as in the header, or not there: RFC 6749 section 2.3 knows one way at once
+        return await self._introspect(token_in(form), arrival.now)

@@ -92,6 +92,19 @@ def basic_of(authorization: bytes | None) -> tuple[str, str] | None:
     return unquote_plus(name), unquote_plus(secret)
 
 
+def client_in(form: Mapping[str, str], authorization: bytes | None) -> tuple[str, str]:
+    """Id and secret of the client, from the header or from the form, never from both; empty texts when there are none.
+
+    Raises OAuthRefused.
+    """
+    if authorization is None:
+        return form.get("client_id", ""), form.get("client_secret", "")
+    known = basic_of(authorization) or ("", "")
+    if "client_secret" in form or form.get("client_id", known[0]) != known[0]:
+        raise invalid_request("the client authenticates in two ways", Reason.TWO_CREDENTIALS)
+    return known
+
+
 def answer_headers(arrival: Arrival) -> Headers:
     """Headers of every answer, without a media type: none may be kept."""
     return [*headers.UNCACHED, (b"x-fb-request-id", arrival.trace_id.encode())]

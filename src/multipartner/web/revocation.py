@@ -20,10 +20,9 @@ from multipartner.web.asgi import Receive, Scope, Send, answer
 from multipartner.web.oauth_forms import (
     OAuthRefused,
     answer_headers,
-    basic_of,
+    client_in,
     form_of,
     invalid_client,
-    invalid_request,
     later,
     must_post,
     refusing,
@@ -82,19 +81,6 @@ class Revocation:
                 await revoke_credential(self._store, act, found.credential_id)
         except UnknownEntity:
             return
-
-
-def client_in(form: Mapping[str, str], authorization: bytes | None) -> tuple[str, str]:
-    """Id and secret of the client, from the header or from the form, never from both; empty texts when there are none.
-
-    Raises OAuthRefused.
-    """
-    if authorization is None:
-        return form.get("client_id", ""), form.get("client_secret", "")
-    known = basic_of(authorization) or ("", "")
-    if "client_secret" in form or form.get("client_id", known[0]) != known[0]:
-        raise invalid_request("the client authenticates in two ways", Reason.TWO_CREDENTIALS)
-    return known
 
 
 def _refused(turned_away: TurnedAway) -> OAuthRefused:
