@@ -33,6 +33,9 @@ SERVER_ONLY = (
 )
 """What an installation with the extra `broker` alone has not."""
 
+TARGET = "/v23.0/8249170987505988/access_token?business_id=2991847208473997"
+"""What most tests ask a broker for."""
+
 _MAIN = f"import sys; sys.modules.update(dict.fromkeys({SERVER_ONLY!r})); from multipartner.cli import main; main()"
 COMMAND = [sys.executable, "-c", _MAIN]
 """Our command line in an interpreter that has nothing of the database: every test here is one of the extra as well."""

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from brokering import Folder, brokering, folder_at, granted, run, upstream
+from brokering import TARGET, Folder, brokering, folder_at, granted, run, upstream
 from multipartner.client.store_keys import KeyFileError, create_keyring, rotate_keyring
 from running import App
 
 APP = App("5372200989284704", "App", "owner", "", "main-caller-token-of-a-test")
-TARGET = "/v23.0/8249170987505988/access_token?business_id=2991847208473997"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from brokering import Brokering, Folder, Given, brokering, folder_at, granted, run, upstream
+from brokering import TARGET, Brokering, Folder, Given, brokering, folder_at, granted, run, upstream
 from clients.foreign_code import foreign_warnings
 from clients.test_sdks import Told, facebook_business, pywa
 from running import App, Running, running
@@ -21,7 +21,6 @@ __all__ = ["foreign_warnings", "running"]
 
 APP = App("5372200989284704", "Owner", "owner", "", "EAAG-canary-of-the-account")
 TENANT = ("--solution", "8249170987505988", "--business", "2991847208473997")
-TARGET = "/v23.0/8249170987505988/access_token?business_id=2991847208473997"
 OTHER = "/v23.0/8249170987505988/access_token?business_id=577542300013003"
 
 

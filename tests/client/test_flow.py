@@ -10,10 +10,21 @@ from multipartner.client.flights import FlightQueue
 from multipartner.client.gates import RetryPolicy
 from multipartner.client.keys import TokenKey
 from multipartner.client.rejecting import matching
-from multipartner.client.tokens import NEVER
+from multipartner.client.tokens import NEVER, AccessToken
 from multipartner.client.verdicts import Await, Refuse, Serve
 
 OTHER = ACCOUNT.key(KEY.solution_id, "4089388446014104")
+
+
+def refused_while_young(driven: Driven) -> AccessToken:
+    """Have a second token fetched, and refused at once: the first one may stand in."""
+    driven.get()
+    driven.pass_s(3000)
+    driven.want()
+    driven.run()
+    young = driven.flow.table.tokens[KEY]
+    assert driven.flow.reject(KEY, young.fingerprint, driven.boot)
+    return young
 
 
 def test_one_cold_key_is_fetched_once_however_many_ask() -> None:
@@ -326,12 +337,7 @@ class TestRejected:
     def test_a_young_token_is_not_given_up_at_the_first_refusal(self) -> None:
         """Replicas lag: for two seconds the token before it stands in, then the young one has another turn."""
         driven = Driven()
-        driven.get()
-        driven.pass_s(3000)
-        driven.want()
-        driven.run()
-        young = driven.flow.table.tokens[KEY]
-        assert driven.flow.reject(KEY, young.fingerprint, driven.boot)
+        young = refused_while_young(driven)
         assert driven.get() == f"{KEY.business_id}-1"
         driven.pass_s(2.1)
         assert driven.get() == f"{KEY.business_id}-2"
@@ -495,12 +501,7 @@ class TestSweep:
     def test_what_stood_in_for_a_young_token_ends_though_nobody_asks(self) -> None:
         """A sweep brings the young token back: the other one may be dead by then."""
         driven = Driven()
-        driven.get()
-        driven.pass_s(3000)
-        driven.get()
-        driven.run()
-        young = driven.flow.table.tokens[KEY]
-        assert driven.flow.reject(KEY, young.fingerprint, driven.boot)
+        young = refused_while_young(driven)
         assert driven.flow.table.tokens[KEY] is not young
         driven.pass_s(700)
         driven.flow.sweep(driven.boot)

@@ -2,7 +2,6 @@
 
 import contextlib
 import ipaddress
-import json
 import os
 import socket
 import threading
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 Config = Annotated[Path, typer.Option("--config", help="The broker's configuration, a TOML file.")]
 DEFAULT_CONFIG = Path("broker.toml")
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for scripts.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -62,11 +60,6 @@ def configuration_at(config: Path) -> "Configuration":
     from multipartner.broker.configuration import read  # noqa: PLC0415 - not for --help
 
     return read(config, os.environ)
-
-
-def tell(facts: object, text: str, *, as_json: bool) -> None:
-    """Print one JSON value, or a text for people."""
-    typer.echo(json.dumps(facts) if as_json else text)
 
 
 def account_named(configuration: "Configuration", name: str | None) -> str:

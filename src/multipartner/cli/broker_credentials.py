@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from multipartner.cli.broker import DEFAULT_CONFIG, Config, Json, account_named, configuration_at, tell, told
-from multipartner.cli.calling import noun, table, when
+from multipartner.cli.broker import DEFAULT_CONFIG, Config, account_named, configuration_at, told
+from multipartner.cli.calling import Json, noun, table, tell, when
 
 if TYPE_CHECKING:
     from multipartner.broker.credentials import Known

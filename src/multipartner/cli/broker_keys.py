@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multipartner.cli.broker import DEFAULT_CONFIG, Config, Json, configuration_at, tell, told
-from multipartner.cli.calling import noun, table
+from multipartner.cli.broker import DEFAULT_CONFIG, Config, configuration_at, told
+from multipartner.cli.calling import Json, noun, table, tell
 
 if TYPE_CHECKING:
     from multipartner.client.store_keys import KeyUse

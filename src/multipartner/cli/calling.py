@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Option = tuple[object, object]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for scripts.")]
+
 COMMON: dict[str, Option] = {
     "database": (
         Annotated[
@@ -37,8 +39,13 @@ COMMON: dict[str, Option] = {
     ),
     "trail": (Annotated[Path | None, typer.Option(help="SQLite file of the audit trail.", show_default=False)], None),
     "master_key_file": (Annotated[Path | None, typer.Option(help="File with the master key.", show_default=False)], None),
-    "as_json": (Annotated[bool, typer.Option("--json", help="Print one JSON value, for scripts.")], False),
+    "as_json": (Json, False),
 }
+
+
+def tell(facts: object, text: str, *, as_json: bool) -> None:
+    """Print `facts` as one line of JSON, or `text` for people."""
+    typer.echo(json.dumps(facts) if as_json else text)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -77,7 +84,7 @@ class Call(msgspec.Struct, frozen=True):
 
     def tell(self, facts: object, text: str) -> None:
         """Print a result: `facts` as one line of JSON if that was asked for, `text` otherwise."""
-        typer.echo(json.dumps(facts) if self.as_json else text)
+        tell(facts, text, as_json=self.as_json)
 
     def change(self, action: "Callable[[ChangeStore], Awaitable[Outcome]]") -> None:
         """Make one change that needs no key, and print what became of it."""

@@ -34,7 +34,6 @@ from multipartner.client.verdicts import Await, Refuse, Serve, Verdict
 T = TypeVar("T")
 
 _DEFAULT_TIMEOUT_S: Final = 10.0
-_WRONG_ACCOUNT: Final = "the key was made for another account, or for another caller token: make it with `key`"
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -135,9 +134,7 @@ class TokenProvider:
                 raise self._timed_out(key)
 
     def _want(self, key: TokenKey, min_ttl_s: float, deadline: float, waited: Flight | None) -> Verdict:
-        _check_key(key)
-        if key.account != self.account.id:
-            raise WrongAccount(_WRONG_ACCOUNT)
+        self._check_own(key)
         with self._crew.lock:
             if self._crew.closed:
                 raise ProviderClosed("the provider is closed")
@@ -237,9 +234,7 @@ class TokenProvider:
         # Not under the lock: `keys` may be a generator of the caller's, which may take its time or ask this provider.
         listed = list(keys)
         for key in listed:
-            _check_key(key)
-        if any(key.account != self.account.id for key in listed):
-            raise WrongAccount(_WRONG_ACCOUNT)
+            self._check_own(key)
         self._check_open()
         return self._change(lambda: self._flow.prefetch(listed, self._boot(), per_s))
 
@@ -258,6 +253,11 @@ class TokenProvider:
         Does not raise.
         """
         self._crew.close()
+
+    def _check_own(self, key: TokenKey) -> None:
+        _check_key(key)
+        if key.account != self.account.id:
+            raise WrongAccount("the key was made for another account, or for another caller token: make it with `key`")
 
     def _check_open(self) -> None:
         if self._crew.closed:
