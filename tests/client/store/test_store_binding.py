@@ -19,12 +19,12 @@ LEASE = {"lease_owner", "lease_until_s"}
 DERIVED = {"ends_at_s"}
 
 
-def _at(offset: int) -> str:
-    """SQL that flips a bit of the sealed value's byte there; -1 is the last."""
-    place = f"length(sealed) + 1 + ({offset})" if offset < 0 else str(offset + 1)
-    byte = f"substr(sealed, {place}, 1)"
-    flipped = f"CASE {byte} WHEN x'01' THEN x'00' ELSE x'01' END"
-    return f"sealed = CAST(substr(sealed, 1, {place} - 1) || {flipped} || substr(sealed, {place} + 1) AS BLOB)"
+def _at(offset: int, column: str = "sealed") -> str:
+    """SQL that changes a value's byte there, whatever it is; -1 is the last."""
+    place = f"length({column}) + 1 + ({offset})" if offset < 0 else str(offset + 1)
+    byte = f"substr({column}, {place}, 1)"
+    other = f"CASE {byte} WHEN x'01' THEN x'00' ELSE x'01' END"
+    return f"{column} = CAST(substr({column}, 1, {place} - 1) || {other} || substr({column}, {place} + 1) AS BLOB)"
 
 
 EDITS = {
@@ -48,7 +48,7 @@ EDITS = {
     "sealed short": "sealed = x'01'",
     "sealed text type": "sealed = 'x'",
     "sealed number": "sealed = 5",
-    "name": "name = CAST(substr(name, 1, 31) || x'00' AS BLOB)",
+    "name": _at(-1, "name"),
 }
 
 
